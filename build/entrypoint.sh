@@ -40,7 +40,7 @@ writable() {
 }
 
 # Directories
-rm -rf /run/appos
+rm -rf /run/appos/redis /run/appos/convex /run/appos/backend /run/appos/nginx
 mkdir -p /run/appos
 own /appos/data root appos 1775
 writable /appos/data
@@ -53,10 +53,13 @@ own /appos/data/.appos root root 0700
 layout=$(cat /appos/data/.appos/layout 2>/dev/null || echo 1)
 [ "$layout" -le 1 ] || fail "the volume has layout $layout, which is newer than this image knows: use a newer image"
 echo 1 >/appos/data/.appos/layout
-mkdir -p /run/appos/redis/secrets
-mkdir -p /run/appos/convex/secrets
-mkdir -p /run/appos/backend/secrets
-mkdir -p /run/appos/nginx/secrets
+mkdir /run/appos/redis
+mkdir -m 0700 /run/appos/redis/secrets
+mkdir /run/appos/convex
+mkdir -m 0700 /run/appos/convex/secrets
+mkdir /run/appos/backend
+mkdir -m 0700 /run/appos/backend/secrets
+mkdir /run/appos/nginx
 
 # Secrets: from the variable, else from /run/secrets, else as before, else made now. The names are all that is ever printed.
 kept=/appos/data/.appos/secrets
@@ -74,7 +77,7 @@ secret() {
         secret=$(LC_ALL=C tr -dc "$made_of" </dev/urandom | head -c "$length")
         keep "$1"
     fi
-    # shellcheck disable=SC2254 -- a set of characters is just what is meant
+    # shellcheck disable=SC2254 # a set of characters is just what is meant
     case $secret in
     *[!$allowed]*) fail "the secret $1 has characters that are not allowed: it may have $allowed" ;;
     esac
@@ -118,5 +121,5 @@ hand_over backend appos
 hand_over nginx root
 
 # Database
-su -s /bin/sh -c 'exec "$0" "$@"' appos /usr/local/lib/appos/database.sh
+su -s /bin/sh -c "exec \"\$0\" \"\$@\"" appos /usr/local/lib/appos/database.sh
 exec supervisord -c /etc/supervisord.conf

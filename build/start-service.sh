@@ -63,12 +63,11 @@ dir /appos/data/redis
 save ""
 appendonly yes
 appendfsync everysec
-maxmemory 128000000
 maxmemory-policy noeviction
 requirepass $(secret redis_password)
 END
-    ready_within 60 sh -c 'test "$(redis-cli -p 6379 ping)" = PONG'
-    exec redis-server /run/appos/redis/redis.conf
+    ready_within 300 sh -c "test \"\$(redis-cli -p 6379 ping)\" = PONG"
+    exec sh -c "exec redis-server /run/appos/redis/redis.conf --maxmemory \"\$((128000000 / 4 * 3))\""
     ;;
 convex)
     after redis

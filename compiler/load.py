@@ -56,7 +56,8 @@ _LONG_KEY = 1000
 _SHORT = 60
 
 # The parser in C is some ten times as fast, but PyYAML can be built without it. Where both accept a text, they agree;
-# the one in Python refuses tabs between values, "|#" without a space, and a "?" in brackets.
+# the one in Python refuses tabs between values, "|#" without a space and a "?" in brackets, the one in C a tab that
+# begins a block of text.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _QUOTES = frozenset("'\"")
@@ -388,6 +389,8 @@ class _Reader:
                 self.note_escapes(event)
         elif not event.style and self.stack[-1].role != _KEY:
             if value in _CONSTANTS:
+                if not value:
+                    mark = self.empty_mark(event, mark)
                 value = _CONSTANTS[value]
             elif _INTEGER.fullmatch(value):
                 value = int(value)
@@ -411,6 +414,16 @@ class _Reader:
         else:
             length = self.first_line_length(start.index + column - start.column, event.style)
         return Mark(self.name, start.line + 1, column + 1, length if length > 0 else 1)
+
+    def empty_mark(self, event: Any, mark: Mark) -> Mark:
+        """Place a value that is not even announced by a colon, which each parser puts elsewhere, after its key."""
+        top = self.stack[-1]
+        if top.role != _VALUE or type(top.node.value) is list or event.anchor:
+            return mark
+        after = top.key_mark._replace(column=top.key_mark.column + top.key_mark.length, length=1)
+        index: int = event.start_mark.index
+        between = self.text[index - mark.column + after.column : index]
+        return mark if mark.line == after.line and between.strip() == ":" else after
 
     def first_line_length(self, index: int, style: str | None) -> int:
         pattern = _BLOCK_HEADER if style in {"|", ">"} else _REST_OF_LINE

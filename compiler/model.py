@@ -1,4 +1,4 @@
-"""The frozen model of an application: what every output is rendered from, in neutral words and without a single dict of the spec."""
+"""The frozen model of an application: what every output is rendered from, in neutral words and without a dict."""
 
 from __future__ import annotations
 
@@ -438,7 +438,7 @@ class App(NamedTuple):
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """What the container keeps: changing accounts and owners and signalling services where root has to, and what services ask for."""
+        """What the container keeps: what root needs to set up and signal services, and what services ask for."""
         kept = {"CHOWN", "KILL", "SETGID", "SETUID"} if self.user == "root" else set()
         return tuple(sorted(kept.union(*(service.capabilities for service in self.services))))
 

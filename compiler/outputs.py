@@ -1,4 +1,4 @@
-"""The one list of generated files: name, permission bits, and when a spec needs it. A template has the same name with ``.j2``."""
+"""The one list of generated files: name, mode, and when a spec needs it. A template has the same name with ``.j2``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The texts of a spec that may hold references: literal pieces, and names that become known only when the container starts."""
+"""Texts that may hold references: literal pieces, and names that become known only when the container starts."""
 
 from __future__ import annotations
 

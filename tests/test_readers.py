@@ -56,7 +56,7 @@ def test_buildkit_reads_stages_values_and_commands(write: Write) -> None:
         ("build", "golang:1.22-alpine"),
         ("", "alpine:${VERSION}"),
     ]
-    assert "docker-image://docker.io/library/alpine:3.19" in read["sources"]
+    assert any(source.endswith("/library/alpine:3.19") for source in read["sources"])
     assert "GREETING=it's 5 $ #1" in read["config"]["Env"]
     assert read["config"]["Healthcheck"]["Test"] == ["CMD", "wget", "-q", "http://127.0.0.1/"]
     assert [(run["args"], run["caches"]) for run in read["commands"]] == [

@@ -18,10 +18,11 @@ def read(path: str, *, env_file: str | None = None, environ: Mapping[str, str] |
 
     Without `env_file` the `.env` beside the file is read, as Compose does. `environ` is the caller's shell.
     """
-    arguments = ["--file", path] if env_file is None else ["--file", path, "--env-file", env_file]
+    path = os.path.abspath(path)
+    arguments = ["--file", path] if env_file is None else ["--file", path, "--env-file", os.path.abspath(env_file)]
     done = tools.call(
         [tools.program("docker-compose"), *arguments, "config", "--format", "json"],
-        cwd=os.path.dirname(os.path.abspath(path)),
+        cwd=os.path.dirname(path),
         env=environ,
     )
     project: dict[str, Any] = _unescape(json.loads(tools.output(done)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING
 
 from tests.readers import tools
@@ -17,7 +18,7 @@ SHELLS = ("dash", "busybox")
 def check(path: str) -> None:
     """Raises RejectedError unless every shell can parse the script."""
     for shell in SHELLS:
-        tools.output(tools.call([*_shell(shell), "-n", path]))
+        tools.output(tools.call([*_shell(shell), "-n", os.path.abspath(path)]))
 
 
 def run(
@@ -31,7 +32,8 @@ def shellcheck(*paths: str) -> list[tools.Finding]:
     """The findings of shellcheck with its default settings; none for no files."""
     if not paths:
         return []
-    done = tools.call([tools.program("shellcheck"), "--norc", "--format=json", *paths])
+    scripts = [os.path.abspath(path) for path in paths]
+    done = tools.call([tools.program("shellcheck"), "--norc", "--format=json", *scripts])
     if done.stderr:
         raise tools.RejectedError(done.stderr)
     return [

@@ -1,0 +1,99 @@
+"""Texts with ``${...}`` -> values, and a problem for each reference that means nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from compiler import values as v
+from compiler.errors import Problem
+
+if TYPE_CHECKING:
+    from compiler.model import Origins
+    from compiler.values import Value
+
+Path = tuple["str | int", ...]
+Data = dict[str, Any]
+Meanings = dict[str, "str | v.Secret | v.Setting"]
+
+
+def text(value: Any) -> str:
+    """A scalar as it was written: ``true`` for a switch, the digits of a number."""
+    return ("true" if value else "false") if isinstance(value, bool) else str(value)
+
+
+class References:
+    """Resolves ``${...}``; collects a problem, with its place, for each that means nothing."""
+
+    def __init__(self, data: Data, origins: Origins, home: dict[str, str], database: str) -> None:
+        """Take a spec with its places, the data directory of each service, and the database's file, if there is one."""
+        self._data, self._origins, self._home = data, origins, home
+        self._shared = self._of_all(database)
+        self.problems: list[Problem] = []
+
+    def __call__(self, raw: Any, path: Path, service: str = "", *, secrets: bool = True) -> Value:
+        """The value of a text at ``path``; ``self`` is ``service``."""
+        content = text(raw)
+        if "${" not in content:
+            return v.literal(content)
+        own = self._of_self(service) if service else {}
+        pieces: list[str | v.Secret | v.Setting] = []
+        end = 0
+        for match in v.REFERENCE.finditer(content):
+            pieces.append(content[end : match.start()])
+            end = match.end()
+            doubled, name, closed = match.groups()
+            piece = "${" + name + closed if doubled else (own.get(name) or self._shared.get(name)) if closed else None
+            if piece is None:
+                self._unknown(match.group(), name, own, path)
+            elif isinstance(piece, v.Secret) and not secrets:
+                self._problem("E045", "a secret cannot stand here", path, "it would be written into a committed file")
+            else:
+                pieces.append(piece)
+        pieces.append(content[end:])
+        return v.join(pieces)
+
+    def _problem(self, code: str, message: str, path: Path, hint: str) -> None:
+        self.problems.append(Problem(code, message, self._origins.value(path), hint, path=path))
+
+    def _unknown(self, written: str, name: str, own: Meanings, path: Path) -> None:
+        import difflib
+
+        near = difflib.get_close_matches(name, [*own, *self._shared], 1, 0.5)
+        hint = f"did you mean ${{{near[0]}}}? A literal" if near else "a literal"
+        self._problem("E044", f"{written} refers to nothing", path, f"{hint} ${{ is written $${{")
+
+    def _of_all(self, database: str) -> Meanings:
+        """What every text may refer to."""
+        data = self._data
+        meanings: Meanings = {"app.name": data["name"]}
+        if database:
+            meanings["database"] = database
+        meanings |= {f"volume.{name}": volume["mount"] for name, volume in data.get("volumes", {}).items()}
+        meanings |= {f"artifact.{name}": artifact["install"] for name, artifact in data.get("artifacts", {}).items()}
+        meanings |= {f"secret.{name}": v.Secret(name) for name in data.get("secrets", {})}
+        meanings |= {f"setting.{name}": v.Setting(name) for name in data.get("settings", {})}
+        for name in data["services"]:
+            meanings |= {f"service.{name}.{field}": value for field, value in self._of_service(name).items()}
+        return meanings
+
+    def _of_service(self, name: str) -> dict[str, str]:
+        """What others may know of a service."""
+        port, home = self._data["services"][name].get("port"), self._home.get(name)
+        known = {"host": "127.0.0.1"}
+        if port:
+            known |= {"port": str(port), "address": f"127.0.0.1:{port}"}
+        return known | ({"data": home} if home else {})
+
+    def _of_self(self, name: str) -> Meanings:
+        """What a service knows of itself: also its account, its run directory and the secrets named after it."""
+        service = self._data["services"][name]
+        own: Meanings = {f"self.{field}": value for field, value in self._of_service(name).items()}
+        own |= {"self.name": name, "self.user": service.get("user", "root")}
+        own["self.run"] = f"/run/{self._data['name']}/{name}"
+        if "memory" in service:
+            own["self.memory"] = str(v.size(service["memory"]))
+        prefix = f"{name}_".replace("-", "_")
+        for secret in self._data.get("secrets", {}):
+            if secret.startswith(prefix):
+                own[f"self.secret.{secret[len(prefix) :]}"] = v.Secret(secret)
+        return own
