@@ -443,9 +443,14 @@ class App(NamedTuple):
         return tuple(sorted(kept.union(*(service.capabilities for service in self.services))))
 
     @property
-    def writable(self) -> tuple[str, ...]:
-        """The directories outside the volumes that are written to."""
-        return tuple(sorted({path for service in self.services for path in service.writable}))
+    def scratch(self) -> tuple[str, ...]:
+        """The directories that services write to and that nobody needs to keep."""
+        own = (self.run,) if self.user != "root" else ()
+        return tuple(sorted({*own, *(path for service in self.services for path in service.writable)}))
+
+    def announces(self, service: Service) -> bool:
+        """Whether somebody looks at the mark that the service is ready: other services, or the health check."""
+        return self.supervised or ("test", "-e", f"{service.run}/ready") in self.health.commands
 
     def text(self, output: str, point: str) -> str:
         """The raw text of the spec for a named point of an output, or nothing."""

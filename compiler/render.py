@@ -1,4 +1,4 @@
-"""An application -> its generated files: one Jinja environment, and one filter for each format that a text of the spec goes into."""
+"""An application -> its generated files: one Jinja environment, and one filter for each format a text goes into."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from compiler.outputs import OUTPUTS
 from compiler.values import Secret, Setting, Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from jinja2 import Environment, Template
 
-    from compiler.model import App, Artifact, File, Route, Service
+    from compiler import templating
+    from compiler.model import App, Artifact, File, SecretSource, Service
 
 _NOTHING = "\x00"
 """Stands for a block that is empty; the line it stands on is dropped. No text of a spec can hold it."""
@@ -27,8 +28,16 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
 
 
 def shell(text: str) -> str:
-    """A word for sh: as it is where that is safe, otherwise in single quotes, which hold anything but themselves."""
-    return text if _PLAIN.match(text) else "'" + text.replace("'", "'\\''") + "'"
+    """A word for sh: as it is where that is safe, else in single quotes, which hold anything but themselves.
+
+    In double quotes with escapes where it has one of these, or a dollar sign or a backquote: in single quotes those look
+    like a mistake, to people as to shellcheck (SC2016).
+    """
+    if _PLAIN.match(text):
+        return text
+    if any(character in text for character in "$`'"):
+        return '"' + re.sub(r'([\\$`"])', r"\\\1", text) + '"'
+    return f"'{text}'"
 
 
 def shell_value(value: Value) -> str:
@@ -74,7 +83,9 @@ def heredoc(file: File, service: Service) -> str:
     end = "END"
     while f"\n{end}\n" in f"\n{body}":
         end += "_"
-    target = file.target.replace(f"{service.run}/", "$run/", 1) if file.target.startswith(f"{service.run}/") else file.target
+    target = (
+        file.target.replace(f"{service.run}/", "$run/", 1) if file.target.startswith(f"{service.run}/") else file.target
+    )
     quoted = f'"{target}"' if target.startswith("$run/") else shell(target)
     mode = "" if file.mode in ("0600", "600") else f"\n    chmod {file.mode} {quoted}"
     return f"(umask 077 && cat >{quoted}) <<{end if references else shell_quoted(end)}\n{body}{end}{mode}"
@@ -97,12 +108,19 @@ def dotenv(text: str) -> str:
         return text
     if "'" not in text and "\n" not in text and "\\" not in text:
         return f"'{text}'"
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n").replace("\r", "\\r")
+    escaped = (
+        text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("\n", "\\n").replace("\r", "\\r")
+    )
     return f'"{escaped}"'
 
 
 def dockerfile(text: str) -> str:
-    """A value of ENV or LABEL in double quotes. https://docs.docker.com/reference/dockerfile/#environment-replacement"""
+    """A value of ENV or LABEL, in double quotes unless it is plain.
+
+    https://docs.docker.com/reference/dockerfile/#environment-replacement
+    """
+    if _PLAIN.match(text):
+        return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
     return f'"{escaped}"'
 
@@ -142,21 +160,29 @@ def compose_healthcheck(commands: tuple[tuple[str, ...], ...]) -> str:
     return json(words).replace("$", "$$")
 
 
-def account_number(account: str, app: App) -> int:
-    """A fixed number for an account, derived from its name, so that it does not depend on what else there is.
+def numbered(accounts: Iterable[str]) -> list[tuple[str, int]]:
+    """Each account with a fixed number, derived from its name, so that it does not depend on what else there is.
 
-    In 200..899, where neither base images nor packages, which count up from 100 or down from 999, are likely to be; neighbours
-    give way in the order of their names.
+    In 600..899: base images have numbers up to 406 (Alpine's utmp), packages count up from 100 or down from 999.
+    Neighbours give way in the order of their names. Where all these are taken, the rest count up from 20000.
     """
-    taken: set[int] = set()
-    for name in app.accounts:
-        number = 200 + zlib.crc32(name.encode()) % 700
+    taken: dict[int, str] = {}
+    for name in accounts:
+        number = 600 + zlib.crc32(name.encode()) % 300 if len(taken) < 300 else 19_700 + len(taken)
         while number in taken:
-            number = 200 + (number - 199) % 700
-        taken.add(number)
-        if name == account:
-            return number
-    raise KeyError(account)
+            number = 600 + (number - 599) % 300
+        taken[number] = name
+    return [(name, number) for number, name in taken.items()]
+
+
+def readers(app: App) -> list[tuple[SecretSource, list[Service]]]:
+    """Each secret with the services that may read it."""
+    allowed: dict[str, list[Service]] = {secret.name: [] for secret in app.secrets}
+    for service in app.services:
+        for name in service.sees:
+            if name in allowed:
+                allowed[name].append(service)
+    return [(secret, allowed[secret.name]) for secret in app.secrets]
 
 
 def run_as(template: tuple[str, ...], user: str) -> str:
@@ -231,7 +257,10 @@ def context(app: App, local: bool) -> list[str]:
 
 def labels(app: App) -> list[tuple[str, str]]:
     """The labels of the image, with the budget in bytes."""
-    budgets = (("org.appos-compile.budget", app.image.budget), ("org.appos-compile.budget-compressed", app.image.budget_compressed))
+    budgets = (
+        ("org.appos-compile.budget", app.image.budget),
+        ("org.appos-compile.budget-compressed", app.image.budget_compressed),
+    )
     return [*app.image.labels, *((key, str(value)) for key, value in budgets if value is not None)]
 
 
@@ -281,24 +310,47 @@ def raw(text: str, columns: int = 0) -> str:
     return "\n" + block(text, columns) if text else _NOTHING
 
 
-_FILTERS = {
+FILTERS: Mapping[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
-        *(account_number, all_pinned, basename, bind, block, cache_control, cache_directories, compose_healthcheck, context),
-        *(dockerfile, dotenv, download, duration, exposed, healthcheck, heredoc, hooks, is_prebuilt, json, labels, needs_dollar),
-        *(nginx, raw, run, run_as, scripts, workers),
+        *(
+            all_pinned,
+            basename,
+            bind,
+            block,
+            cache_control,
+            cache_directories,
+            compose_healthcheck,
+            context,
+        ),
+        *(
+            dockerfile,
+            dotenv,
+            download,
+            duration,
+            exposed,
+            healthcheck,
+            heredoc,
+            hooks,
+            is_prebuilt,
+            json,
+            labels,
+            needs_dollar,
+        ),
+        *(nginx, numbered, raw, readers, run, run_as, scripts, workers),
     )
 } | {"sh": shell, "sh_value": shell_value, "sh_words": shell_words, "sh_export": shell_export}
 
-_GLOBALS = {"limit": 5, "window": 60}
+GLOBALS: Mapping[str, Any] = {"limit": 5, "window": 60}
 """How many unexpected ends of a service, within how many seconds, are too many."""
 
 
 @lru_cache(maxsize=1)
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Jinja's environment for the templates, the compiler's own and the user's."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    environment = Environment(
+    jinja = Environment(
         loader=FunctionLoader(lambda name: resources.read("templates", name)),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -310,14 +362,32 @@ def _environment() -> Environment:
         autoescape=False,
         auto_reload=False,
     )
-    environment.filters.update(_FILTERS)
-    environment.globals.update(_GLOBALS)
-    return environment
+    jinja.filters.update(FILTERS)
+    jinja.globals.update(GLOBALS)
+    return jinja
+
+
+def digest() -> str:
+    """The digest of all templates."""
+    return resources.digest(*(part for name in resources.names("templates") for part in (name, resources.read("templates", name))))
+
+
+@lru_cache(maxsize=1)
+def _compiled() -> templating.Environment | None:
+    """The templates as they were compiled ahead, unless one has changed since."""
+    try:
+        from compiler import _templates, templating
+    except ImportError:
+        return None
+    return templating.Environment(_templates.ROOTS, FILTERS, GLOBALS) if digest() == _templates.SOURCE else None
 
 
 @lru_cache(maxsize=64)
-def _template(name: str, text: str | None) -> Template:
-    return _environment().from_string(text) if text is not None else _environment().get_template(f"{name}.j2")
+def _template(name: str, text: str | None) -> Template | templating.Template:
+    if text is not None:
+        return environment().from_string(text)
+    ahead = _compiled()
+    return (ahead.find(f"{name}.j2") if ahead else None) or environment().get_template(f"{name}.j2")
 
 
 def _wanted(name: str, app: App) -> bool:

@@ -28,6 +28,12 @@ class References:
         """Take a spec with its places, the data directory of each service, and the database's file, if there is one."""
         self._data, self._origins, self._home = data, origins, home
         self._shared = self._of_all(database)
+        self._own: dict[str, Meanings] = {}
+        self._beginnings: dict[str, list[str]] = {}
+        for secret in data.get("secrets", {}):
+            for end, character in enumerate(secret):
+                if character == "_":
+                    self._beginnings.setdefault(secret[:end], []).append(secret)
         self.problems: list[Problem] = []
 
     def __call__(self, raw: Any, path: Path, service: str = "", *, secrets: bool = True) -> Value:
@@ -35,7 +41,9 @@ class References:
         content = text(raw)
         if "${" not in content:
             return v.literal(content)
-        own = self._of_self(service) if service else {}
+        if service not in self._own:
+            self._own[service] = self._of_self(service) if service else {}
+        own = self._own[service]
         pieces: list[str | v.Secret | v.Setting] = []
         end = 0
         for match in v.REFERENCE.finditer(content):
@@ -92,8 +100,7 @@ class References:
         own["self.run"] = f"/run/{self._data['name']}/{name}"
         if "memory" in service:
             own["self.memory"] = str(v.size(service["memory"]))
-        prefix = f"{name}_".replace("-", "_")
-        for secret in self._data.get("secrets", {}):
-            if secret.startswith(prefix):
-                own[f"self.secret.{secret[len(prefix) :]}"] = v.Secret(secret)
+        beginning = name.replace("-", "_")
+        for secret in self._beginnings.get(beginning, ()):
+            own[f"self.secret.{secret[len(beginning) + 1 :]}"] = v.Secret(secret)
         return own
