@@ -154,6 +154,11 @@ def healthcheck(commands: tuple[tuple[str, ...], ...]) -> str:
     return " && ".join(" ".join(shell(word) for word in command) for command in commands)
 
 
+def mebibytes(size: int) -> str:
+    """A size for Compose, rounded up to what people read: ``64m``."""
+    return f"{-(-size // 2**20)}m"
+
+
 def compose_healthcheck(commands: tuple[tuple[str, ...], ...]) -> str:
     """The same for Compose, where every dollar sign is doubled: it would be a variable."""
     words = ["CMD", *commands[0]] if len(commands) == 1 else ["CMD-SHELL", healthcheck(commands)]
@@ -335,6 +340,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
             is_prebuilt,
             json,
             labels,
+            mebibytes,
             needs_dollar,
         ),
         *(nginx, numbered, raw, readers, run, run_as, scripts, workers),

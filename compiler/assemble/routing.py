@@ -30,14 +30,14 @@ def routes(data: Data, services: Mapping[str, Service]) -> tuple[Route, ...]:
     for match, route in routes.items():
         service = services.get(route.get("service", ""))
         streaming = route.get("websocket", False) or route.get("stream", False)
-        static = route.get("static", "")
+        static, assets = route.get("static", ""), route.get("assets", "assets/")
         made.append(
             Route(
                 match=match,
                 prefix=match.endswith("/"),
                 root=artifacts.get(static, static),
                 spa=route.get("spa", False),
-                assets=route.get("assets", "assets/"),
+                assets="" if match + assets in routes else assets,
                 max_age=v.seconds(route.get("max_age", "0s")),
                 service=service.name if service else "",
                 upstream=service.address if service else "",
