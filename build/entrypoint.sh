@@ -9,15 +9,15 @@ fail() {
 }
 
 # Settings: the defaults of appos.yaml, where the environment says nothing.
-[ -n "${LOG_LEVEL+set}" ] || LOG_LEVEL=info
-export LOG_LEVEL
+[ -n "${LOG_LEVEL+set}" ] || export LOG_LEVEL=info
 
-# own PATH OWNER GROUP MODE: creates the directory; root may change what it owns, so the owner changes last.
+# own PATH OWNER MODE [WHO]: creates the directory, with the group of WHO; root may change what it owns, so the owner changes last.
 own() {
     [ ! -L "$1" ] || fail "$1 is a symbolic link, which a service may have put there"
     [ -d "$1" ] || mkdir -p "$1"
-    if [ "$(stat -c '%U:%G %a' "$1")" != "$2:$3 ${4#0}" ]; then
-        if ! { chown root "$1" && chmod "$4" "$1" && chown "$2:$3" "$1"; }; then
+    group=$(id -gn "${4:-$2}")
+    if [ "$(stat -c '%U:%G %a' "$1")" != "$2:$group ${3#0}" ]; then
+        if ! { chown root "$1" && chmod "$3" "$1" && chown "$2:$group" "$1"; }; then
             fail "$1 cannot be given to $2: is it read-only?"
         fi
     fi
@@ -30,7 +30,7 @@ adopt() {
         find "$1" -type d -exec chown -h root {} \;
         find "$1" -depth ! -path "$1" -exec chown -h "$2:" {} \;
     fi
-    own "$1" "$2" "$(id -gn "$2")" "$3"
+    own "$@"
 }
 
 # writable VOLUME: refuses a volume that services could not write to, which would only be noticed later.
@@ -42,12 +42,12 @@ writable() {
 # Directories
 rm -rf /run/appos/redis /run/appos/convex /run/appos/backend /run/appos/nginx
 mkdir -p /run/appos
-own /appos/data root appos 1775
+own /appos/data root 1775 appos
 writable /appos/data
 adopt /appos/data/redis redis 0700
 adopt /appos/data/convex convex 0700
 adopt /appos/data/apps appos 0700
-own /appos/data/.appos root root 0700
+own /appos/data/.appos root 0700
 
 # A volume that a later version has changed is not for this one.
 layout=$(cat /appos/data/.appos/layout 2>/dev/null || echo 1)
@@ -113,7 +113,7 @@ unset secret
 # Each service owns its run directory, which others may only look through for the mark that it is ready.
 hand_over() {
     chmod 0711 "/run/appos/$1"
-    find "/run/appos/$1" -depth ! -name 'accounts-*' -exec chown "$2:" {} \;
+    find "/run/appos/$1" -depth ! -name 'accounts-*' -exec chown "$2:" {} +
 }
 hand_over redis redis
 hand_over convex convex

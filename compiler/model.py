@@ -49,6 +49,7 @@ class Family(NamedTuple):
     database_packages: tuple[str, ...]
     timezone_packages: tuple[str, ...]
     run_as: tuple[str, ...]
+    accounts: tuple[str, ...]
 
 
 class Image(NamedTuple):
@@ -427,8 +428,8 @@ class App(NamedTuple):
 
     @property
     def accounts(self) -> tuple[str, ...]:
-        """The accounts that no package brings, sorted: they are created."""
-        brought = {"root", *(user for service in self.services for user in service.brings_users)}
+        """The accounts that neither the base nor a package brings, sorted: they are created."""
+        brought = {*self.image.family.accounts, *(user for service in self.services for user in service.brings_users)}
         wanted = {service.user for service in self.services} | {artifact.owner for artifact in self.artifacts}
         for volume in self.volumes:
             wanted |= {volume.owner, volume.group, *(directory.owner for directory in volume.directories)}

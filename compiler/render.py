@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
     from compiler import templating
-    from compiler.model import App, Artifact, File, SecretSource, Service
+    from compiler.model import App, Artifact, File, Route, SecretSource, Service
 
 _NOTHING = "\x00"
 """Stands for a block that is empty; the line it stands on is dropped. No text of a spec can hold it."""
@@ -30,12 +30,12 @@ _PLAIN = re.compile(r"[A-Za-z0-9_@%+=:,./-]+\Z")
 def shell(text: str) -> str:
     """A word for sh: as it is where that is safe, else in single quotes, which hold anything but themselves.
 
-    In double quotes with escapes where it has one of these, or a dollar sign or a backquote: in single quotes those look
-    like a mistake, to people as to shellcheck (SC2016).
+    In double quotes with escapes where it has one of these, or a dollar sign, a backquote or a backslash: in single
+    quotes those look like a mistake, to people as to shellcheck (SC2016, SC1003).
     """
     if _PLAIN.match(text):
         return text
-    if any(character in text for character in "$`'"):
+    if any(character in text for character in "$`'\\"):
         return '"' + re.sub(r'([\\$`"])', r"\\\1", text) + '"'
     return f"'{text}'"
 
@@ -56,7 +56,11 @@ def shell_value(value: Value) -> str:
 def shell_export(value: Value, name: str) -> str:
     """Sets and exports a variable; in two commands where one that fails would go unnoticed."""
     if any(isinstance(piece, Secret) for piece in value):
-        return f"{name}={shell_value(value)}\n    export {name}"
+        lines = [f"{name}={shell_value(value)}", f"export {name}"]
+        if any(isinstance(piece, str) and re.search(r"[\"'\\]", piece) for piece in value):
+            lines = ["# shellcheck disable=SC2089 # these quotes belong to the value", lines[0]]
+            lines += ["# shellcheck disable=SC2090", f"export {name}"]
+        return "\n    ".join(lines)
     return f"export {name}={shell_value(value)}"
 
 
@@ -79,7 +83,6 @@ def heredoc(file: File, service: Service) -> str:
         else piece
         for piece in content
     )
-    body = body if body.endswith("\n") or not body else body + "\n"
     end = "END"
     while f"\n{end}\n" in f"\n{body}":
         end += "_"
@@ -88,7 +91,12 @@ def heredoc(file: File, service: Service) -> str:
     )
     quoted = f'"{target}"' if target.startswith("$run/") else shell(target)
     mode = "" if file.mode in ("0600", "600") else f"\n    chmod {file.mode} {quoted}"
-    return f"(umask 077 && cat >{quoted}) <<{end if references else shell_quoted(end)}\n{body}{end}{mode}"
+    # A service that is started again could not write to a file that it may only read.
+    before = "" if int(file.mode, 8) & 0o200 else f"rm -f {quoted}\n    "
+    if not body.endswith("\n"):
+        # A here-document would end in a line end that the content has not.
+        return f"{before}(umask 077 && printf %s {shell_value(content)} >{quoted}){mode}"
+    return f"{before}(umask 077 && cat >{quoted}) <<{end if references else shell_quoted(end)}\n{body}{end}{mode}"
 
 
 def shell_quoted(text: str) -> str:
@@ -100,6 +108,11 @@ def nginx(text: str) -> str:
     """A parameter for nginx; the dollar sign, which it cannot escape, is a variable of its own."""
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "${dollar}")
     return f'"{text}"'
+
+
+def regex(text: str) -> str:
+    """A regular expression for just this path of a route; without backslashes, which quoting would double."""
+    return re.sub(r"[.*+()]", r"[\g<0>]", text)
 
 
 def dotenv(text: str) -> str:
@@ -135,6 +148,15 @@ def run(command: str) -> str:
     return command
 
 
+_YAML_WORDS = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
+"""What readers of YAML 1.1 or 1.2 take for something else than a text, in any case."""
+
+
+def yaml(name: str) -> str:
+    """A name for YAML: as it is, in quotes where it would mean something else or has other characters than names have."""
+    return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) and name.lower() not in _YAML_WORDS else json(name)
+
+
 def json(value: Any) -> str:
     """The value as JSON, which YAML and the list forms of a Dockerfile understand."""
     import json as library
@@ -148,9 +170,13 @@ def duration(milliseconds: int) -> str:
 
 
 def healthcheck(commands: tuple[tuple[str, ...], ...]) -> str:
-    """What follows CMD: a list for one command, a line of shell for several."""
+    """What follows CMD: a list; several commands are a line of shell in it."""
     if len(commands) == 1:
         return json(list(commands[0]))
+    return json(["/bin/sh", "-c", _line(commands)])
+
+
+def _line(commands: Iterable[Iterable[str]]) -> str:
     return " && ".join(" ".join(shell(word) for word in command) for command in commands)
 
 
@@ -161,7 +187,7 @@ def mebibytes(size: int) -> str:
 
 def compose_healthcheck(commands: tuple[tuple[str, ...], ...]) -> str:
     """The same for Compose, where every dollar sign is doubled: it would be a variable."""
-    words = ["CMD", *commands[0]] if len(commands) == 1 else ["CMD-SHELL", healthcheck(commands)]
+    words = ["CMD", *commands[0]] if len(commands) == 1 else ["CMD-SHELL", _line(commands)]
     return json(words).replace("$", "$$")
 
 
@@ -188,6 +214,12 @@ def readers(app: App) -> list[tuple[SecretSource, list[Service]]]:
             if name in allowed:
                 allowed[name].append(service)
     return [(secret, allowed[secret.name]) for secret in app.secrets]
+
+
+def upstreams(routes: Iterable[Route], app: App) -> list[Service]:
+    """The services that routes lead to, each once."""
+    wanted = {route.service for route in routes}
+    return [service for service in app.services if service.name in wanted]
 
 
 def run_as(template: tuple[str, ...], user: str) -> str:
@@ -343,7 +375,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
             mebibytes,
             needs_dollar,
         ),
-        *(nginx, numbered, raw, readers, run, run_as, scripts, workers),
+        *(nginx, numbered, raw, readers, regex, run, run_as, scripts, upstreams, workers, yaml),
     )
 } | {"sh": shell, "sh_value": shell_value, "sh_words": shell_words, "sh_export": shell_export}
 
@@ -375,11 +407,12 @@ def environment() -> Environment:
 
 def digest() -> str:
     """The digest of all templates."""
-    return resources.digest(*(part for name in resources.names("templates") for part in (name, resources.read("templates", name))))
+    names = resources.names("templates")
+    return resources.digest(*names, *(resources.read("templates", name) for name in names))
 
 
 @lru_cache(maxsize=1)
-def _compiled() -> templating.Environment | None:
+def compiled() -> templating.Environment | None:
     """The templates as they were compiled ahead, unless one has changed since."""
     try:
         from compiler import _templates, templating
@@ -392,7 +425,7 @@ def _compiled() -> templating.Environment | None:
 def _template(name: str, text: str | None) -> Template | templating.Template:
     if text is not None:
         return environment().from_string(text)
-    ahead = _compiled()
+    ahead = compiled()
     return (ahead.find(f"{name}.j2") if ahead else None) or environment().get_template(f"{name}.j2")
 
 

@@ -41,6 +41,7 @@ def family(image: Data, families: Mapping[str, Data]) -> Family:
         database_packages=tuple(facts["database_packages"]),
         timezone_packages=tuple(facts["timezone_packages"]),
         run_as=tuple(facts["run_as"]),
+        accounts=tuple(facts["accounts"]),
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from compiler import values as v
 from compiler.errors import Problem
+from compiler.nearest import nearest
 
 if TYPE_CHECKING:
     from compiler.model import Origins
@@ -64,10 +65,8 @@ class References:
         self.problems.append(Problem(code, message, self._origins.value(path), hint, path=path))
 
     def _unknown(self, written: str, name: str, own: Meanings, path: Path) -> None:
-        import difflib
-
-        near = difflib.get_close_matches(name, [*own, *self._shared], 1, 0.5)
-        hint = f"did you mean ${{{near[0]}}}? A literal" if near else "a literal"
+        near = nearest(name, [*own, *self._shared])
+        hint = f"did you mean ${{{near}}}? A literal" if near else "a literal"
         self._problem("E044", f"{written} refers to nothing", path, f"{hint} ${{ is written $${{")
 
     def _of_all(self, database: str) -> Meanings:

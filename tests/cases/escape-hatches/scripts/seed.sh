@@ -1,0 +1,3 @@
+#!/bin/sh
+set -eu
+date -u +%FT%TZ >/data/born

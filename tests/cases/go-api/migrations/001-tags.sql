@@ -1,0 +1,5 @@
+CREATE TABLE tags (
+    note INTEGER NOT NULL REFERENCES notes (id) ON DELETE CASCADE,
+    name TEXT NOT NULL,
+    PRIMARY KEY (note, name)
+) STRICT, WITHOUT ROWID;
