@@ -10,9 +10,9 @@ PYTEST_ARGS ?=
 all: setup  ## Set up .venv and compile appos.yaml into build/
 	.venv/bin/appos-compile
 
-setup: .venv/.run .venv/.bytecode  ## Set up .venv with the command, nothing else
+setup: .venv/.run .venv/.generated .venv/.bytecode  ## Set up .venv with the command, nothing else
 
-test: readers  ## Run every test, with the real readers of each generated format
+test: readers .venv/.generated  ## Run every test, with the real readers of each generated format
 	.venv/bin/python -m pytest $(PYTEST_ARGS)
 
 check: .venv/.test  ## Lint and check types
@@ -24,13 +24,13 @@ format: .venv/.test  ## Format the sources and apply the linter's safe fixes
 	.venv/bin/ruff check --fix
 	.venv/bin/ruff format
 
-snapshots: readers  ## Write the snapshots anew after a wanted change; review the diff
+snapshots: readers .venv/.generated  ## Write the snapshots anew after a wanted change; review the diff
 	.venv/bin/python -m pytest --snapshot-update $(PYTEST_ARGS)
 
 readers: .venv/.test  ## Set up the real readers: nginx, Compose, BuildKit's parser, linters
 	tests/readers/setup
 
-bench: .venv/.test  ## Measure the speed beside its goals
+bench: setup  ## Measure the speed beside its goals
 	.venv/bin/python -m benchmarks
 
 docs: setup  ## Regenerate docs/reference.md from the schema
@@ -41,6 +41,7 @@ lock:  ## Pin and hash the requirements again
 
 clean:  ## Remove everything that make made, except build/
 	rm -rf .venv .cache dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -f compiler/_templates.py compiler/_validator.py
 	find compiler tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## List the targets
@@ -60,8 +61,14 @@ PIP := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-
 	$(PIP) --no-build-isolation --no-deps --editable .
 	@touch $@
 
+# An editable install makes these too, but not again when what they are made from changes.
+.venv/.generated: .venv/.run hatch_build.py compiler/outputs.py compiler/render.py compiler/templating.py \
+    schema/appos.schema.json $(wildcard templates/* templates/.*.j2)
+	.venv/bin/python hatch_build.py
+	@touch $@
+
 # Even where PYTHONDONTWRITEBYTECODE is set the command starts from byte-code.
-.venv/.bytecode: .venv/.run $(wildcard compiler/*.py)
+.venv/.bytecode: .venv/.run .venv/.generated $(wildcard compiler/*.py compiler/*/*.py)
 	.venv/bin/python -m compileall -q compiler
 	@touch $@
 

@@ -26,7 +26,7 @@ ready_within() {
     limit=$((${now%%.*} + limit))
     (
         (
-            until "$@" >/dev/null 2>&1; do
+            until (exec "$@") >/dev/null 2>&1; do
                 kill -0 "$$" 2>/dev/null || exit 0
                 read -r now _ </proc/uptime
                 if [ "${now%%.*}" -ge "$limit" ]; then
@@ -52,8 +52,6 @@ export HOME="$run"
 
 case $service in
 redis)
-    REDISCLI_AUTH="$(secret redis_password)"
-    export REDISCLI_AUTH
     (umask 077 && cat >"$run/redis.conf") <<END
 port 6379
 bind 127.0.0.1
@@ -66,6 +64,8 @@ appendfsync everysec
 maxmemory-policy noeviction
 requirepass $(secret redis_password)
 END
+    REDISCLI_AUTH="$(secret redis_password)"
+    export REDISCLI_AUTH
     ready_within 300 sh -c "test \"\$(redis-cli -p 6379 ping)\" = PONG"
     exec sh -c "exec redis-server /run/appos/redis/redis.conf --maxmemory \"\$((128000000 / 4 * 3))\""
     ;;

@@ -2,84 +2,210 @@
 
 from __future__ import annotations
 
+import difflib
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from compiler import __version__, commands, quick
 from compiler.errors import HostError, SpecError
+from compiler.guard import COMPLETION, complain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from click.shell_completion import CompletionItem
 
 NAME = "appos-compile"
+USAGE = 64
+"""Wrong arguments, as sysexits.h has it: scripts must not take them for a spec with problems."""
 
-FORMATS = ("human", "json", "github", "sarif")
+SHARED = ("file", "color")
+"""Options of the compilation that the other commands heed too."""
+
+CONTRADICTIONS = (
+    ("watch", "check", "--watch writes, --check does not: leave one out"),
+    ("watch", "diff", "--watch writes, --diff does not: leave one out"),
+    ("force", "check", "--force writes, --check does not: leave one out"),
+    ("force", "diff", "--force writes, --diff does not: leave one out"),
+)
 
 
-def colored(wanted: str) -> bool:
-    """Whether to use colours: ``auto`` is for a terminal that can, unless NO_COLOR says otherwise (https://no-color.org)."""
-    if wanted != "auto":
-        return wanted == "always"
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") != "dumb"
+class _Commands(click.Group):
+    """A group that knows what somebody may have meant by a command that does not exist."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None:
+            ctx.fail(_no_command(args[0], self.list_commands(ctx)))
+        return super().resolve_command(ctx, args)
 
 
-@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option("-f", "--file", default=quick.SPEC, show_default=True, metavar="FILE", help="The spec.")
-@click.option("-o", "--output", metavar="DIR", help="Where the files are written; their content stays the same.")
+def _no_command(name: str, commands_: Sequence[str]) -> str:
+    if name.endswith((".yaml", ".yml")) or os.path.exists(name):
+        return f"There is no command '{name}'. To compile another spec: {NAME} -f {name}"
+    if name in ("check", "diff", "watch"):
+        return f"There is no command '{name}'. Did you mean --{name}?"
+    if name in ("build", "compile", "generate"):
+        return f"There is no command '{name}': without a command, {NAME} compiles."
+    near = difflib.get_close_matches(name, commands_, 1)
+    return f"There is no command '{name}'. " + (f"Did you mean {near[0]}?" if near else f"See {NAME} --help.")
+
+
+def _candidates(names: Callable[[], Sequence[str]]) -> Callable[[click.Context, click.Parameter, str], list[Any]]:
+    """What a shell offers for a value: the names that begin as it does."""
+
+    def complete(_: click.Context, __: click.Parameter, begun: str) -> list[str | CompletionItem]:
+        return [name for name in names() if name.startswith(begun)]
+
+    return complete
+
+
+def _presets() -> Sequence[str]:
+    from compiler import starter
+
+    return starter.presets()
+
+
+def _outputs() -> Sequence[str]:
+    from compiler.outputs import OUTPUTS
+
+    return [output.name for output in OUTPUTS]
+
+
+@click.group(
+    cls=_Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "-f", "--file", metavar="FILE", type=click.Path(), default=quick.SPEC, show_default=True, help="The spec."
+)
+@click.option(
+    "-o",
+    "--output",
+    metavar="DIR",
+    type=click.Path(),
+    help="Where the files are written; what is in them stays the same.",
+)
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if something is out of date.")
 @click.option("--diff", is_flag=True, help="Write nothing; show what would change.")
-@click.option("--watch", is_flag=True, help="Compile again whenever the spec changes.")
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="human", show_default=True, help="How problems are reported.")
+@click.option("--watch", is_flag=True, help="Compile again whenever something changes, until Ctrl-C.")
+@click.option(
+    "--format",
+    type=click.Choice(("human", "json", "github", "sarif")),
+    default="human",
+    show_default=True,
+    help="How problems are reported.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is well.")
-@click.option("--color", type=click.Choice(("auto", "always", "never")), default="auto", show_default=True, help="Colours.")
+@click.option(
+    "--color",
+    type=click.Choice(("auto", "always", "never")),
+    default="auto",
+    show_default=True,
+    help="Colours; auto is for terminals, and heeds NO_COLOR.",
+)
 @click.option("--force", is_flag=True, help="Overwrite files that were edited by hand.")
 @click.option("--strict", is_flag=True, help="Treat warnings as errors.")
-@click.version_option(__version__, prog_name=NAME)
+@click.version_option(__version__, "-V", "--version", prog_name=NAME, message="%(prog)s %(version)s")
 @click.pass_context
-def cli(ctx: click.Context, **given: Any) -> int:
-    """Compile one appos.yaml into every build file of an all-in-one container.
+def cli(ctx: click.Context, /, **given: Any) -> int:
+    r"""Compile one appos.yaml into every build file of an all-in-one container.
+
+    Without a command: read the spec, write the files that changed, say which.
 
     \b
     Exit status: 0 fine; 1 out of date, or a file edited by hand; 2 the spec has
-    problems; 3 the environment (unreadable, unwritable, full); 70 a bug of ours.
+    problems; 3 the environment (unreadable, unwritable, full); 64 wrong
+    arguments; 70 a bug of ours.
     """
-    color = colored(given.pop("color"))
-    given["format"] = given.pop("format_")
-    options = commands.Options(**given, color=color)
+    for name in ("file", "output"):
+        if given[name] == "":
+            raise click.UsageError(f"--{name} needs a name")
+    options = commands.Options(**given)
     ctx.obj = options
     if ctx.invoked_subcommand is not None:
+        stray = [name for name in given if name not in SHARED and _given(ctx, name)]
+        if stray:
+            raise click.UsageError(f"--{stray[0]} does not go with {ctx.invoked_subcommand}")
         return 0
-    if options.watch and (options.check or options.diff):
-        raise click.UsageError("--watch writes; it does not go with --check or --diff")
-    return commands.watch(options) if options.watch else commands.run(options)
+    for one, other, why in CONTRADICTIONS:
+        if given[one] and given[other]:
+            raise click.UsageError(why)
+    if options.watch and options.format != "human":
+        raise click.UsageError("--watch reports to people: it does not go with --format")
+    if options.watch:
+        from compiler import watching
+
+        return watching.watch(options)
+    return commands.run(options)
+
+
+def _given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
 @cli.command()
+@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec to write.")
 @click.option("--name", metavar="NAME", help="Name of the application.")
-@click.option("--base", metavar="IMAGE", help="Base image.")
-@click.option("--with", "presets", multiple=True, metavar="PRESET", help="A service from a preset; may be repeated.")
-@click.option("--force", is_flag=True, help="Overwrite a spec that exists.")
+@click.option("--base", metavar="IMAGE", help="Base image, such as alpine:3.22 or debian:trixie-slim.")
+@click.option(
+    "--with",
+    "presets",
+    multiple=True,
+    metavar="PRESET",
+    shell_complete=_candidates(_presets),
+    help="A service from a preset; may be repeated, or several with commas.",
+)
 @click.pass_obj
-def init(options: commands.Options, name: str | None, base: str | None, presets: tuple[str, ...], force: bool) -> int:
-    """Write a commented spec to start from; asks what was not given, if there is somebody to ask."""
+def init(
+    options: commands.Options, file: str | None, name: str | None, base: str | None, presets: tuple[str, ...]
+) -> int:
+    """Write a commented spec to start from.
+
+    Asks for what was not given, if there is somebody to ask. Never overwrites.
+    """
     from compiler import starter
 
-    ask = sys.stdin is not None and sys.stdin.isatty()
-    default = starter.name_of(os.path.basename(os.getcwd()))
-    if name is None:
-        name = click.prompt("Name of the application", default=default) if ask else default
-    if base is None:
-        base = click.prompt("Base image", default=starter.BASE) if ask else starter.BASE
-    if not presets and ask:
-        answer = click.prompt(f"Services from presets ({', '.join(starter.presets())})", default="nginx")
-        presets = tuple(word for word in answer.replace(",", " ").split() if word)
-    text = starter.spec(name, base, presets or ("nginx",))
-    starter.write(options.file, text, force=force)
-    click.echo(f"wrote {options.file}: edit it, then run {NAME}")
+    path = file or options.file
+    starter.refuse_existing(path)
+    ask = sys.stdin is not None and sys.stdin.isatty() and sys.stdout.isatty()
+    if ask and not presets:
+        click.echo(f"Presets: {', '.join(starter.presets())}")
+    asked = (
+        ("Name of the application", name, starter.suggested_name(path), starter.checked_name),
+        ("Base image", base, starter.suggested_base(), starter.checked_base),
+        ("Services", ",".join(presets) or None, starter.PRESET, starter.checked_presets),
+    )
+    answers: list[Any] = []
+    for question, given, default, check in asked:
+        value = _checking(check)
+        if given is None and ask:
+            answers.append(click.prompt(question, default=default, value_proc=value))
+        else:
+            answers.append(value(default if given is None else given))
+    for line in starter.write(path, starter.spec(*answers)):
+        click.echo(line)
+    click.echo(f"Edit {path}, then run: {commands.Options(file=path).command}")
     return 0
+
+
+def _checking(check: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The same check, as click wants to hear of what fails it."""
+
+    def checked(value: str) -> Any:
+        try:
+            return check(value.strip())
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+
+    return checked
 
 
 @cli.command()
@@ -92,7 +218,7 @@ def schema() -> int:
 
 
 @cli.command()
-@click.argument("code")
+@click.argument("code", shell_complete=_candidates(lambda: tuple(commands.codes())))
 def explain(code: str) -> int:
     """Explain the code of a problem, with a wrong and a right example."""
     from compiler import explanation
@@ -102,43 +228,69 @@ def explain(code: str) -> int:
 
 
 @cli.command()
+@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
 @click.pass_obj
-def show(options: commands.Options) -> int:
+def show(options: commands.Options, file: str | None) -> int:
     """Print the complete model, with presets and defaults filled in, as YAML."""
     from compiler import showing
 
-    click.echo(showing.model(options.file), nl=False)
+    try:
+        text = showing.model(file or options.file)
+    except SpecError as error:
+        complain(commands.reported(error.problems, options))
+        return error.exit_code
+    click.echo(text, nl=False)
+    return 0
+
+
+@cli.command()
+@click.argument("output", metavar="OUTPUT", shell_complete=_candidates(_outputs))
+def template(output: str) -> int:
+    """Print the template of a generated file, to be replaced by one of your own.
+
+    Save it beside the spec, change it, and name it there under outputs.
+    """
+    from compiler import overrides
+
+    click.echo(overrides.builtin(output), nl=False)
     return 0
 
 
 @cli.command()
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> int:
-    """Print the completion script of a shell: eval "$(appos-compile completion bash)"."""
+    r"""Print the completion script of a shell.
+
+    \b
+    bash: eval "$(appos-compile completion bash)"    in ~/.bashrc
+    zsh:  eval "$(appos-compile completion zsh)"     in ~/.zshrc
+    fish: appos-compile completion fish | source     in ~/.config/fish/config.fish
+    """
     from click.shell_completion import get_completion_class
 
     found = get_completion_class(shell)
-    if found is None:  # pragma: no cover - click has all three
+    if found is None:  # pragma: no cover - the choice above has only names that click knows
         raise click.UsageError(f"no completion for {shell}")
-    click.echo(found(cli, {}, NAME, "_APPOS_COMPILE_COMPLETE").source())
+    click.echo(found(cli, {}, NAME, COMPLETION).source())
     return 0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     try:
-        status = cli.main(list(arguments), prog_name=NAME, standalone_mode=False, complete_var="_APPOS_COMPILE_COMPLETE")
+        status = cli.main(list(arguments), prog_name=NAME, standalone_mode=False, complete_var=COMPLETION)
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.Abort:
+        complain("\n")
         return 130
     except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except SpecError as error:
-        sys.stderr.write(commands.reported(error.problems, commands.Options()))
-        return error.exit_code
+        shown = io.StringIO()
+        error.show(shown)
+        sys.stdout.write(commands.nothing_found(arguments))
+        complain(shown.getvalue())
+        return USAGE
     except HostError as error:
-        sys.stderr.write(f"error: {error.message}\n" + (f"  = help: {error.hint}\n" if error.hint else ""))
+        complain(commands.refusal(error))
         return error.exit_code
     return status if isinstance(status, int) else 0

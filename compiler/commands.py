@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
+from itertools import takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 from compiler import __version__, hatch, load, pipeline, quick, report, resources, write
-from compiler.errors import HostError, SpecError
+from compiler.errors import HostError, Mark, Problem, SpecError
 from compiler.manifest import Origin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TextIO
 
     from compiler.drift import Change, Plan
-    from compiler.errors import Problem
 
 FINE, STALE = 0, 1
+
+LARGE = 1000
+"""Lines beyond which what changed is counted without regard to order: comparing in order could take minutes."""
+
+_DONE = {"created": "created", "updated": "updated", "removed": "removed", "mode": "changed the mode of"}
+_TO_DO = {"created": "missing", "updated": "out of date", "removed": "no longer generated", "mode": "wrong mode"}
 
 
 class Options(NamedTuple):
@@ -29,40 +36,90 @@ class Options(NamedTuple):
     watch: bool = False
     format: str = "human"
     quiet: bool = False
-    color: bool = False
+    color: str = "auto"
     force: bool = False
     strict: bool = False
 
+    @property
+    def dry(self) -> bool:
+        """Whether nothing is to be written."""
+        return self.check or self.diff
+
+    @property
+    def command(self) -> str:
+        """The command that writes what these options compile, for messages that propose it."""
+        words = ["appos-compile"]
+        words += ["-f", self.file] if self.file != quick.SPEC else []
+        words += ["-o", self.output] if self.output else []
+        if len(words) == 1:
+            return words[0]
+        import shlex
+
+        return shlex.join(words)
+
 
 class Outcome(NamedTuple):
-    """What one run came to: its exit status, what goes to stdout and to stderr, and the files that were read."""
+    """What one run came to: its exit status, what goes to stdout and to stderr, and what a watcher wants to know."""
 
     status: int
     out: str
     err: str
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    """Other files that were read, relative to the spec."""
+    wrote: bool = False
+    directory: str = ""
 
 
 def run(options: Options) -> int:
-    """Compiles once and says what came of it; the exit status is that of the command."""
+    """Compile once and say what came of it; return the exit status of the command."""
+    from compiler.guard import complain
+
     outcome = attempt(options)
-    sys.stdout.write(outcome.out)
-    sys.stdout.flush()
-    sys.stderr.write(outcome.err)
+    try:
+        sys.stdout.write(outcome.out)
+        sys.stdout.flush()
+    except OSError:
+        # The reader's going away, or a full disk behind stdout, does not change what the spec is worth.
+        complain(outcome.err)
+        if outcome.status:
+            return outcome.status
+        raise
+    complain(outcome.err)
     return outcome.status
 
 
 def attempt(options: Options) -> Outcome:
-    """Compiles once, writing to the output directory and nowhere else."""
+    """Compile once, writing to the output directory and nowhere else."""
     try:
         return _compile(options)
     except SpecError as error:
         text = reported(error.problems, options)
-        human = options.format == "human"
-        return Outcome(error.exit_code, "" if human else text, text if human else "", ())
+        if options.format == "human":
+            return Outcome(error.exit_code, "", text, error.inputs)
+        return Outcome(error.exit_code, text, "", error.inputs)
     except HostError as error:
-        hint = f"\n  = help: {error.hint}" if error.hint else ""
-        return Outcome(error.exit_code, "" if options.format == "human" else reported((), options), f"error: {error.message}{hint}\n", ())
+        problem = Problem("error", error.message, None, error.hint)
+        return Outcome(error.exit_code, _machine((), (problem,), options), refusal(error))
+
+
+def refusal(error: HostError) -> str:
+    """Return the message of an error that is not the spec's."""
+    hint = f"  = help: {error.hint}\n" if error.hint else ""
+    return f"error: {error.message}\n{hint}"
+
+
+def nothing_found(arguments: Sequence[str]) -> str:
+    """Return the empty report of a run that came to nothing, if the arguments ask for one that a program reads."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    wanted = words[words.index("--format") + 1 :][:1] if "--format" in words else []
+    return reported((), Options(format=wanted[0])) if wanted in (["json"], ["sarif"]) else ""
+
+
+def colored(wanted: str, stream: TextIO) -> bool:
+    """Whether to use colours: ``auto`` is for a terminal that can, unless NO_COLOR speaks against it (no-color.org)."""
+    if wanted != "auto":
+        return wanted == "always"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in ("", "dumb")
 
 
 def directory_of(options: Options, output: str) -> str:
@@ -74,30 +131,66 @@ def _compile(options: Options) -> Outcome:
     inputs = quick.Inputs(options.file)
     result = pipeline.compile_spec(options.file)
     if options.strict and result.warnings:
-        raise SpecError(result.warnings)
+        text = reported(result.warnings, options)
+        human = options.format == "human"
+        told = "error: these are errors because of --strict\n"
+        return Outcome(SpecError.exit_code, "" if human else text, text + told if human else told, result.inputs)
     directory = directory_of(options, result.app.output)
     within = None if options.output else os.path.dirname(options.file) or "."
     warnings = tuple(_brief(warning) for warning in result.warnings)
-    dry = options.check or options.diff
-    if dry:
-        plan = write.plan(directory, result.files, within=within)
-    else:
-        origin = Origin(inputs.digest(result.inputs), result.app.output, result.inputs, warnings)
-        try:
+    try:
+        if options.dry:
+            plan = write.plan(directory, result.files, within=within)
+        else:
+            origin = Origin(inputs.digest(result.inputs), result.app.output, result.inputs, warnings)
             plan = write.write(directory, result.files, force=options.force, within=within, origin=origin)
-        except write.EditedError as error:
-            told = hatch.edited(directory, error.plan, options.file, color=options.color)
-            return Outcome(error.exit_code, "" if options.format == "human" else reported(result.warnings, options), told, result.inputs)
-    human = options.format == "human"
-    out = "" if options.quiet and not options.diff else "".join(_told(plan, directory, options, [e.output + "/" + e.point for e in result.app.extra]))
+    except write.EditedError as error:
+        plan, wrote = error.plan, False
+    else:
+        wrote = not options.dry and bool(plan.changes or plan.edited or plan.interrupted)
+    stopped = bool(plan.edited) and not options.force
+    drifted = options.check and bool(plan.changes or plan.edited or plan.interrupted)
+    status = STALE if drifted or (stopped and not options.dry) else FINE
+    told = "" if stopped and not options.dry else "".join(_told(plan, directory, options))
+    if wrote and result.app.extra:
+        told += f"escape hatches in use: {', '.join(f'{e.output}/{e.point}' for e in result.app.extra)}\n"
     noted = "".join(f"{options.file}:{warning}\n" for warning in warnings)
-    status = STALE if dry and (plan.changes or plan.edited or plan.interrupted) and options.check else FINE
+    edits = hatch.edited(directory, plan, result.app, options) if stopped else ""
+    if options.format == "human":
+        quiet = options.quiet and not status and not options.diff
+        return Outcome(status, "" if quiet else told, noted + edits, result.inputs, wrote, directory)
+    stale = _annotations(plan, directory, options) if status else ()
     return Outcome(
         status,
-        out if human else reported(result.warnings, options),
-        noted if human else "" if not status else out,
+        _machine(result.warnings, stale, options),
+        (told if status else "") + edits,
         result.inputs,
+        wrote,
+        directory,
     )
+
+
+def _machine(problems: Sequence[Problem], others: Sequence[Problem], options: Options) -> str:
+    """The report for a program; what is no problem of the spec has no code, so only annotations tell of it."""
+    if options.format == "human":
+        return ""
+    return reported(problems, options) + (report.github(others) if options.format == "github" else "")
+
+
+def _annotations(plan: Plan, directory: str, options: Options) -> list[Problem]:
+    """What a code host shows at files that are not what the spec compiles to."""
+    edited = {change.path for change in plan.edited}
+    return [
+        Problem(
+            "edited by hand" if change.path in edited else _TO_DO[change.kind],
+            f"{change.path} is not what {options.file} compiles to",
+            Mark(os.path.join(directory, change.path), 1, 1),
+            f"{options.command} tells how to keep the edit"
+            if change.path in edited
+            else f"run {options.command} and commit what it writes",
+        )
+        for change in sorted((*plan.changes, *plan.edited))
+    ]
 
 
 def _brief(problem: Problem) -> str:
@@ -107,10 +200,18 @@ def _brief(problem: Problem) -> str:
 
 
 def reported(problems: Sequence[Problem], options: Options) -> str:
-    """The problems, sorted by place, in the wanted format."""
-    ordered = sorted(problems, key=lambda p: (p.mark.file, p.mark.line, p.mark.column, p.code) if p.mark else ("", 0, 0, p.code))
-    titles = codes() if options.format == "sarif" else {}
-    request = report.Request(ordered, _sources(ordered), {code: entry["title"] for code, entry in titles.items()}, __version__, options.color)
+    """Return the problems, sorted by place, in the wanted format."""
+    ordered = sorted(
+        problems, key=lambda p: (p.mark.file, p.mark.line, p.mark.column, p.code) if p.mark else ("", 0, 0, p.code)
+    )
+    human = options.format == "human"
+    request = report.Request(
+        ordered,
+        _sources(ordered) if human else {},
+        {code: entry["title"] for code, entry in codes().items()} if options.format == "sarif" else {},
+        __version__,
+        colored(options.color, sys.stderr) if human else False,
+    )
     return report.REPORTERS[options.format](request)
 
 
@@ -118,95 +219,67 @@ def _sources(problems: Sequence[Problem]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for name in {mark.file for p in problems for mark in (p.mark, *(r.mark for r in p.related)) if mark}:
         try:
-            texts[name] = resources.read(*name.split("/")) if name.startswith("schema/") else load.displayed(load.read(name))
+            own = name.startswith("schema/") and not os.path.exists(name)
+            texts[name] = resources.read(*name.split("/")) if own else load.displayed(load.read(name))
         except (OSError, HostError):
             continue
     return texts
 
 
 def codes() -> Mapping[str, Mapping[str, str]]:
-    """The explanations of all codes, by code."""
+    """Return the explanations of all codes, by code."""
     document = load.parse(resources.read("schema", "codes.yaml").encode(), "schema/codes.yaml")
     entries: Mapping[str, Mapping[str, str]] = document.data
     return entries
 
 
-def _told(plan: Plan, directory: str, options: Options, hatches: Sequence[str]) -> list[str]:
+def _told(plan: Plan, directory: str, options: Options) -> list[str]:
+    """The lines that say what was done, or what there is to do."""
     lines = []
     if plan.interrupted:
-        lines.append(f"{directory}: an earlier run was interrupted{'' if options.check or options.diff else '; this one has finished its work'}\n")
-    verb = {"created": "created", "updated": "updated", "removed": "removed", "mode": "mode of"}
+        end = "" if options.dry else "; this one has finished its work"
+        lines.append(f"{directory}: an earlier run was interrupted{end}\n")
     for change in plan.changes:
-        added, removed = _counts(change)
-        numbers = f" +{added} -{removed}" if change.kind != "mode" else f" {change.before} -> {change.after}"
-        lines.append(f"{'would be ' if options.check or options.diff else ''}{verb[change.kind]} {os.path.join(directory, change.path)}{numbers}\n")
-        if options.diff:
-            lines.append(hatch.difference(change, os.path.join(directory, change.path), color=options.color))
-    if options.check or options.diff:
-        for change in plan.edited:
-            lines.append(f"edited by hand {os.path.join(directory, change.path)}\n")
-            if options.diff:
-                lines.append(hatch.difference(change, os.path.join(directory, change.path), color=options.color))
-    lines += [f"kept {os.path.join(directory, change.path)}: it is no longer generated, but was edited by hand\n" for change in plan.kept]
+        name = os.path.join(directory, change.path)
+        what = f"{_TO_DO[change.kind]}: {name}" if options.dry else f"{_DONE[change.kind]} {name}"
+        lines.append(f"{what} {_numbers(change)}\n")
+        if options.diff and change.kind != "mode":
+            lines.append(hatch.difference(change, name, color=colored(options.color, sys.stdout)))
+    if options.force and not options.dry:
+        lines += [f"overwrote {os.path.join(directory, c.path)} {_numbers(c)}, edited by hand\n" for c in plan.edited]
+    elif options.dry:
+        for c in plan.edited:
+            edit = c._replace(before=c.after, after=c.before)
+            lines.append(f"edited by hand: {os.path.join(directory, c.path)} {_numbers(edit)}\n")
+    lines += [
+        f"kept {os.path.join(directory, c.path)}: it is no longer generated, but was edited by hand\n"
+        for c in plan.kept
+    ]
     if not lines:
         lines.append(quick.sentence(directory, plan.total) + "\n")
-    elif options.check:
-        command = "appos-compile" if options.file == quick.SPEC else f"appos-compile -f {options.file}"
-        lines.append(f"out of date: run {command} and commit what it writes\n")
-    if hatches and plan.changes:
-        lines.append(f"escape hatches in use: {', '.join(sorted(hatches))}\n")
+    elif options.check and (plan.changes or plan.interrupted) and not plan.edited:
+        lines.append(f"To mend it: run {options.command} and commit what it writes\n")
     return lines
 
 
-def _counts(change: Change) -> tuple[int, int]:
-    """Lines added and removed."""
+def _numbers(change: Change) -> str:
+    """Lines added and removed, or the modes."""
     if change.kind == "mode":
-        return 0, 0
-    from difflib import SequenceMatcher
-
+        return f"{change.before} -> {change.after}"
     before, after = (change.before or "").splitlines(), (change.after or "").splitlines()
+    for _ in range(2):
+        # What both begin with, then what both end with: a large file with a small change is quickly compared.
+        same = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(before, after, strict=False))))
+        before, after = before[same:][::-1], after[same:][::-1]
     if not before or not after:
-        return len(after), len(before)
-    blocks = SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
-    kept = sum(block.size for block in blocks)
-    return len(after) - kept, len(before) - kept
+        kept = 0
+    elif max(len(before), len(after)) > LARGE:
+        from collections import Counter
 
+        kept = sum((Counter(before) & Counter(after)).values())
+    else:
+        from difflib import SequenceMatcher
 
-def watch(options: Options) -> int:
-    """Compiles now and whenever the spec or a file it names changes, until Ctrl-C."""
-    import time
-
-    seen: object = None
-    inputs: tuple[str, ...] = ()
-    said = ""
-    try:
-        while True:
-            state = [_stamp(path) for path in (options.file, *(os.path.join(os.path.dirname(options.file), path) for path in inputs))]
-            if state != seen:
-                seen = state
-                outcome = attempt(options)
-                inputs = outcome.inputs or inputs
-                told = outcome.out + outcome.err
-                if said and outcome.status == FINE and "error" in said:
-                    sys.stdout.write("no problems any more\n")
-                if told != said:
-                    sys.stdout.write(told)
-                    sys.stdout.flush()
-                said = told
-                state = [_stamp(path) for path in (options.file, *(os.path.join(os.path.dirname(options.file), path) for path in inputs))]
-                seen = state
-            time.sleep(INTERVAL)
-    except KeyboardInterrupt:
-        return FINE
-
-
-INTERVAL = 0.01
-"""Seconds between two looks at the files: a stat costs microseconds, and every platform has it."""
-
-
-def _stamp(path: str) -> tuple[int, int, int] | None:
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+        matcher = SequenceMatcher(None, before, after, autojunk=False)
+        kept = sum(block.size for block in matcher.get_matching_blocks())
+    return f"+{len(after) - kept} -{len(before) - kept}"

@@ -44,13 +44,14 @@ class CompileError(Exception):
 
 
 class SpecError(CompileError):
-    """The spec has problems; nothing was written."""
+    """The spec has problems; nothing was written. ``inputs`` are other files that were read, relative to the spec."""
 
     exit_code = 2
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[Problem, ...], inputs: tuple[str, ...] = ()) -> None:
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
+        self.inputs = inputs
 
 
 class HostError(CompileError):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
+from typing import TYPE_CHECKING, Any
 
 from compiler import commands
 from compiler.errors import HostError
+from compiler.nearest import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def text(code: str) -> str:
@@ -13,12 +17,34 @@ def text(code: str) -> str:
     entries = commands.codes()
     wanted = code.strip().upper()
     if wanted not in entries:
-        near = difflib.get_close_matches(wanted, list(entries), 1)
-        raise HostError(f'there is no code "{code}"', f'did you mean "{near[0]}"?' if near else "codes look like E020 or W001")
+        near = nearest(wanted, entries)
+        hint = f'did you mean "{near}"?' if near else f"codes go from {min(entries)} to {max(entries)}"
+        raise HostError(f'there is no code "{code}"', hint)
     entry = entries[wanted]
-    parts = [f"{wanted}: {entry['title']}\n\n{entry['explanation'].strip()}\n"]
-    for word in ("wrong", "right"):
-        if word in entry:
-            indented = "".join(f"    {line}\n" if line else "\n" for line in entry[word].rstrip("\n").split("\n"))
-            parts.append(f"\n{word.capitalize()}:\n\n{indented}")
+    parts = [f"{wanted}: {entry['title']}\n\n{_wrapped(entry['explanation'])}\n"]
+    parts += [f"\n{word.capitalize()}:\n\n{_example(entry, word)}" for word in ("wrong", "right")]
     return "".join(parts)
+
+
+def _wrapped(paragraph: str) -> str:
+    import textwrap
+
+    return textwrap.fill(" ".join(paragraph.split()), 80, break_on_hyphens=False, break_long_words=False)
+
+
+def _example(entry: Mapping[str, Any], word: str) -> str:
+    """An example as it is shown: the spec, indented, after the files it needs."""
+    parts = [f"    {name}:\n{_indented(text, 8)}\n" for name, text in entry.get("files", {}).items()]
+    shown = entry.get(word)
+    if shown is None:
+        repeated = entry.get(f"{word}_repeated")
+        shown = (
+            f"{repeated['text'].rstrip()} (and so on, {repeated['times']} times)"
+            if repeated
+            else "(bytes that are no text)"
+        )
+    return "".join([*parts, _indented(shown, 4)])
+
+
+def _indented(text: str, by: int) -> str:
+    return "".join(f"{' ' * by}{line}\n" if line else "\n" for line in text.rstrip("\n").split("\n"))

@@ -12,7 +12,10 @@ Finding = tuple[str, str]
 """What is wrong, and what to do."""
 
 _INSTRUCTIONS = frozenset(
-    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL USER VOLUME WORKDIR".split()
+    (
+        *("ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER"),
+        *("ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR"),
+    )
 )
 
 
@@ -36,9 +39,16 @@ def _dockerfile(point: str, text: str) -> Iterator[Finding]:
         yield "a stage begins with FROM", "begin with FROM image AS name"
 
 
+# Quotes, # and } are special only where a word begins, as in ngx_conf_read_token of nginx's ngx_conf_file.c.
+_TOKEN = re.compile(
+    r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|#[^\n]*|["\'{};]|(?:\\.|\$\{|[^\s"\'{};#\\])(?:\\.|\$\{|[^\s{;\\])*',
+    re.DOTALL,
+)
+
+
 def _nginx(_: str, text: str) -> Iterator[Finding]:
-    depth, expected, last = 0, "", ""
-    for token in re.finditer(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|#[^\n]*|\$\{[^}]*\}|["\'{};]|[^\s"\'{};#]+', text):
+    depth, last = 0, ""
+    for token in _TOKEN.finditer(text):
         word = token.group()
         if word.startswith("#"):
             continue
@@ -49,7 +59,7 @@ def _nginx(_: str, text: str) -> Iterator[Finding]:
         if depth < 0:
             yield "there is a } too many", "remove it"
             return
-        last, expected = word, expected
+        last = word
     if depth:
         yield "a block is not closed", "add the missing }"
     elif last and last not in (";", "}"):
@@ -71,9 +81,12 @@ def _supervisord(point: str, text: str) -> Iterator[Finding]:
             yield "a section begins here", "put sections into end"
 
 
+_ASSIGNMENT = re.compile(r"\s*(export\s+)?[A-Za-z_][A-Za-z0-9_.-]*\s*=")
+
+
 def _env(_: str, text: str) -> Iterator[Finding]:
     for line in text.splitlines():
-        if line.strip() and not line.lstrip().startswith("#") and not re.match(r"\s*(export\s+)?[A-Za-z_][A-Za-z0-9_.-]*\s*=", line):
+        if line.strip() and not line.lstrip().startswith("#") and not _ASSIGNMENT.match(line):
             yield f'"{line.strip()}" is not NAME=value', "write NAME=value"
 
 

@@ -11,9 +11,13 @@ from compiler.errors import Problem, SpecError
 from compiler.model import Origins
 
 if TYPE_CHECKING:
+    from compiler.errors import Mark
     from compiler.generated import GeneratedFile
     from compiler.load import Document
     from compiler.model import App
+
+Path = tuple["str | int", ...]
+Marks = dict[Path, "Mark"]
 
 
 class Result(NamedTuple):
@@ -42,17 +46,33 @@ def model(document: Document, directory: str) -> tuple[App, tuple[Problem, ...],
     Also the texts of the files it names as templates, which lie in ``directory``.
     """
     values, keys = dict(document.marks), dict(document.keys)
-    found = list(schema.check(document.data, values, keys))
-    data = schema.repair(document.data, values, keys) if found else _copied(document.data)
-    if data is None:
-        raise SpecError(tuple(found))
+    if not schema.valid(document.data):
+        raise SpecError(_misread(document, directory, values, keys))
+    return _understood(_copied(document.data), values, keys, document.name, directory)
+
+
+def _misread(document: Document, directory: str, values: Marks, keys: Marks) -> tuple[Problem, ...]:
+    """The problems of a document that does not fit the schema: of its form, and of what it means all the same."""
+    reading = schema.read(document.data, values, keys)
+    found = [
+        _understood(_copied(data), dict(values), dict(keys), document.name, directory)[1] for data in reading.meant
+    ]
+    return (*reading.problems, *schema.certain(reading, found, values))
+
+
+def _understood(
+    data: Any, values: Marks, keys: Marks, name: str, directory: str
+) -> tuple[App, tuple[Problem, ...], dict[str, str]]:
+    """The same as ``model`` for data that fits the schema; the data and its places are filled in from presets."""
     families = _data("families.yaml").data
     family = data["image"].get("family") or assemble.family_of(data["image"]["base"], families)
-    found += presets.fill(data, values, keys, family or next(iter(families)), _preset)
+    found = list(presets.fill(data, values, keys, family or next(iter(families)), _preset))
     texts, missing = sources.read(directory, sources.named(data), values)
-    origins = Origins(values, keys, document.name)
+    origins = Origins(values, keys, name)
     app, unresolved = assemble.assemble(data, origins, families, texts)
-    found += [*missing, *unresolved, *rules.check(app, data, family, _data("bases.yaml").data)]
+    facts = families[app.image.family.name]
+    known = rules.Facts(family, frozenset(facts["accounts"]), frozenset(facts["groups"]), _data("bases.yaml").data)
+    found += [*missing, *unresolved, *rules.check(app, data, known)]
     return app, tuple(found), texts
 
 
@@ -65,9 +85,19 @@ def _copied(data: Any) -> Any:
 def compile_document(document: Document, directory: str) -> Result:
     """The files of a document; raises SpecError with every problem if there is an error among them."""
     app, problems, texts = model(document, directory)
+    inputs = tuple(sorted(texts))
     if any(problem.severity == "error" for problem in problems):
-        raise SpecError(problems)
-    return Result(app, render.render(app, texts), problems, tuple(sorted(texts)))
+        raise SpecError(problems, inputs)
+    try:
+        files = render.render(app, texts)
+    except Exception as error:
+        from compiler import overrides
+
+        faults = overrides.problems(app, texts)
+        if not faults:
+            raise
+        raise SpecError((*problems, *faults), inputs) from error
+    return Result(app, files, problems, inputs)
 
 
 def compile_spec(path: str) -> Result:

@@ -262,6 +262,11 @@ def is_prebuilt(artifact: Artifact, local: bool) -> bool:
     return bool(artifact.prebuilt) and (local or not made)
 
 
+def settled_first(artifacts: Iterable[Artifact]) -> list[Artifact]:
+    """What comes from elsewhere before what is built here, so that the layers that change most often come last."""
+    return sorted(artifacts, key=lambda artifact: not (artifact.copy or artifact.fetch))
+
+
 def scripts(app: App) -> list[str]:
     """The generated scripts of the image."""
     return [output.name for output in OUTPUTS if output.name.endswith(".sh") and _wanted(output.name, app)]
@@ -375,7 +380,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
             mebibytes,
             needs_dollar,
         ),
-        *(nginx, numbered, raw, readers, regex, run, run_as, scripts, upstreams, workers, yaml),
+        *(nginx, numbered, raw, readers, regex, run, run_as, scripts, settled_first, upstreams, workers, yaml),
     )
 } | {"sh": shell, "sh_value": shell_value, "sh_words": shell_words, "sh_export": shell_export}
 

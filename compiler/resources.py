@@ -22,3 +22,14 @@ def read(*parts: str) -> str:
 def names(*parts: str) -> tuple[str, ...]:
     """The names, sorted, of the files in a data directory."""
     return tuple(sorted(os.listdir(os.path.join(directory(parts[0]), *parts[1:]))))
+
+
+def digest(*texts: str) -> str:
+    """The SHA-256 of texts, each with its length, so that no two lists of texts are taken for one another."""
+    from hashlib import sha256
+
+    whole = sha256()
+    for text in texts:
+        data = text.encode()
+        whole.update(b"%d\n" % len(data) + data)
+    return whole.hexdigest()

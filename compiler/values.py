@@ -21,7 +21,7 @@ class Setting(NamedTuple):
 Value = tuple["str | Secret | Setting", ...]
 """A text in pieces, in order; adjacent literal pieces are joined and empty ones left out."""
 
-REFERENCE = re.compile(r"\$(\$?)\{([^{}]*)(\}?)")
+REFERENCE = re.compile(r"(\$)\$\{|\$\{([^{}]*)(\}?)")
 
 
 def literal(text: str) -> Value:

@@ -17,6 +17,9 @@ Data = dict[str, Any]
 Meanings = dict[str, "str | v.Secret | v.Setting"]
 
 
+MANY = 10_000
+
+
 def text(value: Any) -> str:
     """A scalar as it was written: ``true`` for a switch, the digits of a number."""
     return ("true" if value else "false") if isinstance(value, bool) else str(value)
@@ -51,7 +54,7 @@ class References:
             pieces.append(content[end : match.start()])
             end = match.end()
             doubled, name, closed = match.groups()
-            piece = "${" + name + closed if doubled else (own.get(name) or self._shared.get(name)) if closed else None
+            piece = "${" if doubled else (own.get(name) or self._shared.get(name)) if closed else None
             if piece is None:
                 self._unknown(match.group(), name, own, path)
             elif isinstance(piece, v.Secret) and not secrets:
@@ -65,7 +68,8 @@ class References:
         self.problems.append(Problem(code, message, self._origins.value(path), hint, path=path))
 
     def _unknown(self, written: str, name: str, own: Meanings, path: Path) -> None:
-        near = nearest(name, [*own, *self._shared])
+        # Thousands of unknown names among thousands of known ones would take minutes.
+        near = nearest(name, [*own, *self._shared]) if len(self.problems) * len(self._shared) < MANY else None
         hint = f"did you mean ${{{near}}}? A literal" if near else "a literal"
         self._problem("E044", f"{written} refers to nothing", path, f"{hint} ${{ is written $${{")
 

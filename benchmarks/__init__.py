@@ -1,0 +1,1 @@
+"""How quick the command is, beside its goals: ``python -m benchmarks``."""
