@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from compiler.load import Document
 
 
 class Mark(NamedTuple):
@@ -44,14 +47,21 @@ class CompileError(Exception):
 
 
 class SpecError(CompileError):
-    """The spec has problems; nothing was written. ``inputs`` are other files that were read, relative to the spec."""
+    """The spec has problems; nothing was written.
+
+    ``inputs`` are other files that were read, relative to the spec; ``document`` is what could be read of the spec all
+    the same, where its other problems can be told as well.
+    """
 
     exit_code = 2
 
-    def __init__(self, problems: tuple[Problem, ...], inputs: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, problems: tuple[Problem, ...], inputs: tuple[str, ...] = (), document: Document | None = None
+    ) -> None:
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems = problems
         self.inputs = inputs
+        self.document = document
 
 
 class HostError(CompileError):

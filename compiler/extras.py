@@ -39,7 +39,7 @@ def _dockerfile(point: str, text: str) -> Iterator[Finding]:
         yield "a stage begins with FROM", "begin with FROM image AS name"
 
 
-# Quotes, # and } are special only where a word begins, as in ngx_conf_read_token of nginx's ngx_conf_file.c.
+# As in ngx_conf_read_token of nginx's ngx_conf_file.c: only where a word begins are quotes, # and } special.
 _TOKEN = re.compile(
     r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|#[^\n]*|["\'{};]|(?:\\.|\$\{|[^\s"\'{};#\\])(?:\\.|\$\{|[^\s{;\\])*',
     re.DOTALL,

@@ -18,7 +18,7 @@ import yaml
 from compiler.errors import HostError, Mark, Problem, Related, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 Path = tuple[str | int, ...]
 
@@ -141,10 +141,15 @@ def parse(raw: bytes, name: str) -> Document:
     text = _decode(raw, name)
     reader = _Reader(name, text)
     root = reader.read()
-    if reader.problems or root is None:
-        raise SpecError(tuple(sorted(reader.problems, key=_place)))
-    data, marks, keys = _spread_out(root)
-    return Document(name, text, data, marks, keys)
+    document = Document(name, text, *_spread_out(root)) if root and not _broken(reader.problems) else None
+    if reader.problems or document is None:
+        raise SpecError(tuple(sorted(reader.problems, key=_place)), document=document)
+    return document
+
+
+def _broken(problems: Sequence[Problem]) -> bool:
+    """Whether what was read cannot be what was meant; a key given twice leaves the rest as it is."""
+    return any(problem.code != "E008" for problem in problems)
 
 
 def _place(problem: Problem) -> tuple[int, int, str]:

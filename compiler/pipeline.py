@@ -1,4 +1,4 @@
-"""The whole compilation in one place: the path of a spec -> its generated files and warnings, or every problem it has."""
+"""The whole compilation in one place: the path of a spec -> its files and warnings, or every problem it has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Marks = dict[Path, "Mark"]
 
 
 class Result(NamedTuple):
-    """What became of a spec: the model, the files, the warnings, and what else was read, by path relative to the spec."""
+    """What became of a spec: the model, the files, the warnings, and what else was read, relative to the spec."""
 
     app: App
     files: tuple[GeneratedFile, ...]
@@ -102,4 +102,19 @@ def compile_document(document: Document, directory: str) -> Result:
 
 def compile_spec(path: str) -> Result:
     """The files of the spec at ``path``; raises SpecError, or HostError where it cannot be read."""
-    return compile_document(load.load(path), os.path.dirname(os.path.abspath(path)))
+    directory = os.path.dirname(os.path.abspath(path))
+    try:
+        document = load.load(path)
+    except SpecError as error:
+        raise SpecError((*error.problems, *_further(error.document, directory))) from None
+    return compile_document(document, directory)
+
+
+def _further(document: Document | None, directory: str) -> tuple[Problem, ...]:
+    """What else is wrong with a document that could be read all the same."""
+    if document is None:
+        return ()
+    try:
+        return model(document, directory)[1]
+    except SpecError as error:
+        return error.problems

@@ -254,8 +254,8 @@ def _hatches(root: Schema) -> str:
             f"| `{output}` | `{point}` | {field['description']} |\n" for point, field in points["properties"].items()
         ]
     return (
-        "\n## Escape hatches\n\nWhat no field can say goes through [`extra`](#extra), as raw text at a named point of a "
-        "file; it is checked as far as that file's format can be, and listed after compiling. If that is not enough, "
+        "\n## Escape hatches\n\nWhat no field can say goes through [`extra`](#extra), as raw text at a named point of "
+        "a file; it is checked as far as that file's format can be, and listed after compiling. If that is not enough, "
         "[`outputs`](#top-level) replaces a template: `appos-compile template OUTPUT` prints the one to start from.\n\n"
         "| file | point | |\n|---|---|---|\n" + "".join(rows)
     )

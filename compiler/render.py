@@ -116,7 +116,7 @@ def regex(text: str) -> str:
 
 
 def dotenv(text: str) -> str:
-    """A value for an env file as Compose reads it: single quotes hold all but themselves, double quotes need escapes."""
+    """A value for an env file as Compose reads it: single quotes hold all but themselves, double ones need escapes."""
     if not text or _PLAIN.match(text):
         return text
     if "'" not in text and "\n" not in text and "\\" not in text:
@@ -139,7 +139,7 @@ def dockerfile(text: str) -> str:
 
 
 def run(command: str) -> str:
-    """The rest of a RUN line: the shell command as it is where a Dockerfile leaves it alone, otherwise the same as a list.
+    """The rest of a RUN line: the shell command as it is where a Dockerfile leaves it alone, else the same as a list.
 
     What a Dockerfile does not leave alone: line ends, a trailing backslash, here-documents, a leading bracket or flag.
     """
@@ -153,7 +153,7 @@ _YAML_WORDS = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y",
 
 
 def yaml(name: str) -> str:
-    """A name for YAML: as it is, in quotes where it would mean something else or has other characters than names have."""
+    """A name for YAML: as it is, in quotes where it would mean something else or has characters that names lack."""
     return name if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]*", name) and name.lower() not in _YAML_WORDS else json(name)
 
 
@@ -197,11 +197,13 @@ def numbered(accounts: Iterable[str]) -> list[tuple[str, int]]:
     In 600..899: base images have numbers up to 406 (Alpine's utmp), packages count up from 100 or down from 999.
     Neighbours give way in the order of their names. Where all these are taken, the rest count up from 20000.
     """
+    first, room = 600, 300
     taken: dict[int, str] = {}
     for name in accounts:
-        number = 600 + zlib.crc32(name.encode()) % 300 if len(taken) < 300 else 19_700 + len(taken)
+        full = len(taken) >= room
+        number = 20_000 - room + len(taken) if full else first + zlib.crc32(name.encode()) % room
         while number in taken:
-            number = 600 + (number - 599) % 300
+            number = first + (number - first + 1) % room
         taken[number] = name
     return [(name, number) for number, name in taken.items()]
 
@@ -257,7 +259,7 @@ def download(family: str, url: str) -> str:
 
 
 def is_prebuilt(artifact: Artifact, local: bool) -> bool:
-    """Whether the Dockerfile takes the ready-made form: the local one where there is one, the other where there is nothing else."""
+    """Whether the Dockerfile takes the ready-made form: the local one if there is one, the other for want of any."""
     made = artifact.build or artifact.copy or artifact.fetch
     return bool(artifact.prebuilt) and (local or not made)
 
@@ -402,7 +404,7 @@ def environment() -> Environment:
         # `{#` is the length of a variable in sh.
         comment_start_string="{*",
         comment_end_string="*}",
-        autoescape=False,
+        autoescape=False,  # noqa: S701 - nothing here is HTML; each format has a filter of its own
         auto_reload=False,
     )
     jinja.filters.update(FILTERS)
