@@ -211,9 +211,9 @@ def _checking(check: Callable[[str], Any]) -> Callable[[str], Any]:
 @cli.command()
 def schema() -> int:
     """Print the JSON Schema of the spec, for editors."""
-    from compiler import resources
+    from compiler import starter
 
-    click.echo(resources.read("schema", "appos.schema.json"), nl=False)
+    click.echo(starter.schema(), nl=False)
     return 0
 
 

@@ -40,15 +40,12 @@ def _dockerfile(point: str, text: str) -> Iterator[Finding]:
 
 
 # As in ngx_conf_read_token of nginx's ngx_conf_file.c: only where a word begins are quotes, # and } special.
-_TOKEN = re.compile(
-    r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|#[^\n]*|["\'{};]|(?:\\.|\$\{|[^\s"\'{};#\\])(?:\\.|\$\{|[^\s{;\\])*',
-    re.DOTALL,
-)
+_WORD = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|#[^\n]*|["\'{};]|(?:\\.|\$\{|[^\s"\'{};#\\])(?:\\.|\$\{|[^\s{;\\])*'
 
 
 def _nginx(_: str, text: str) -> Iterator[Finding]:
     depth, last = 0, ""
-    for token in _TOKEN.finditer(text):
+    for token in re.finditer(_WORD, text, re.DOTALL):
         word = token.group()
         if word.startswith("#"):
             continue
@@ -81,12 +78,12 @@ def _supervisord(point: str, text: str) -> Iterator[Finding]:
             yield "a section begins here", "put sections into end"
 
 
-_ASSIGNMENT = re.compile(r"\s*(export\s+)?[A-Za-z_][A-Za-z0-9_.-]*\s*=")
+_ASSIGNMENT = r"\s*(export\s+)?[A-Za-z_][A-Za-z0-9_.-]*\s*="
 
 
 def _env(_: str, text: str) -> Iterator[Finding]:
     for line in text.splitlines():
-        if line.strip() and not line.lstrip().startswith("#") and not _ASSIGNMENT.match(line):
+        if line.strip() and not line.lstrip().startswith("#") and not re.match(_ASSIGNMENT, line):
             yield f'"{line.strip()}" is not NAME=value', "write NAME=value"
 
 

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from compiler.commands import Options
     from compiler.drift import Change, Plan
@@ -44,9 +44,14 @@ def edited(directory: str, plan: Plan, app: App, options: Options) -> str:
     from compiler.commands import colored
 
     color = colored(options.color, sys.stderr)
+    ours = _recorded(directory)
     parts = []
     for change in plan.edited:
         name = os.path.join(directory, change.path)
+        if change.path not in ours:
+            parts.append(f"error: {name} was there before, and is not ours; nothing was written\n")
+            parts.append("  = help: move it away, overwrite it with --force, or write elsewhere with -o\n")
+            continue
         parts.append(f"error: {name} was edited by hand; nothing was written\n")
         reverse = change._replace(before=change.after, after=change.before)
         shown = difference(reverse, name, color=color, names=("generated", name)).splitlines(keepends=True)
@@ -58,8 +63,21 @@ def edited(directory: str, plan: Plan, app: App, options: Options) -> str:
         else:
             parts += _keep(change, keeping.kept(change, app), app, options)
     edits = "the edit" if len(plan.edited) == 1 else "these edits"
-    parts.append(f"To drop {edits}: {options.command} --force\n")
+    if any(change.path in ours for change in plan.edited):
+        parts.append(f"To drop {edits}: {options.command} --force\n")
     return "".join(parts)
+
+
+def _recorded(directory: str) -> Container[str]:
+    """The names of the files that were generated here, edited or not."""
+    from compiler import manifest
+
+    try:
+        with open(os.path.join(directory, manifest.NAME), "rb") as file:
+            recorded = manifest.parse(file.read())
+    except OSError:
+        return ()
+    return {*recorded.files, *recorded.writing}
 
 
 def _lines(text: str) -> list[str]:

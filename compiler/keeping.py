@@ -96,11 +96,12 @@ class Kept(NamedTuple):
 
 
 class _Hunk(NamedTuple):
-    """Lines that stand in place of others, what is generated before them, and where they are in the edited file."""
+    """Lines that stand in place of others, what is generated around them, and where they are in the edited file."""
 
     before: Sequence[str]
     removed: Sequence[str]
     added: Sequence[str]
+    after: Sequence[str]
     line: int
 
 
@@ -139,9 +140,9 @@ def _hunks(change: Change) -> Iterator[_Hunk]:
         # Lines added right beside changed ones are additions all the same.
         start = _likest(removed, added)
         end = start + len(removed) if removed else 0
-        yield _Hunk(generated[:i1], (), added[:start], j1 + 1)
-        yield _Hunk(generated[:i1], removed, added[start:end], j1 + start + 1)
-        yield _Hunk(generated[:i2], (), added[end:], j1 + end + 1)
+        yield _Hunk(generated[:i1], (), added[:start], generated[i1:], j1 + 1)
+        yield _Hunk(generated[:i1], removed, added[start:end], generated[i2:], j1 + start + 1)
+        yield _Hunk(generated[:i2], (), added[end:], generated[i2:], j1 + end + 1)
 
 
 def _is_change(hunk: _Hunk) -> bool:
@@ -192,10 +193,16 @@ def _added_hatch(path: str, hunk: _Hunk) -> tuple[Point, str] | None:
 
 def _slides(hunk: _Hunk) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """The same insertion as a diff may also see it: the lines that it repeats may be its first or its last ones."""
+    yield hunk.before, hunk.added
     before, added = list(hunk.before), list(hunk.added)
-    yield before, added
     while before and added and before[-1] == added[-1]:
         added = [before.pop(), *added[:-1]]
+        yield before, added
+    before, added = list(hunk.before), list(hunk.added)
+    for line in hunk.after:
+        if not added or line != added[0]:
+            return
+        before, added = [*before, line], [*added[1:], line]
         yield before, added
 
 

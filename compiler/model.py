@@ -187,7 +187,6 @@ class Auth(NamedTuple):
     secret: str
     service: str
     upstream: str
-    route: str
 
 
 class Route(NamedTuple):

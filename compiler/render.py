@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from compiler import resources
+from compiler.caches import cache_directories
 from compiler.generated import GeneratedFile
 from compiler.outputs import OUTPUTS
 from compiler.values import Secret, Setting, Value
@@ -105,8 +106,11 @@ def shell_quoted(text: str) -> str:
 
 
 def nginx(text: str) -> str:
-    """A parameter for nginx; the dollar sign, which it cannot escape, is a variable of its own."""
-    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "${dollar}")
+    """A parameter for nginx; the dollar sign, which it cannot escape, is a variable of its own.
+
+    Its name is short because nginx reads no parameter of more than 4,095 bytes.
+    """
+    text = text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "${d}")
     return f'"{text}"'
 
 
@@ -234,28 +238,10 @@ def all_pinned(packages: Iterable[str]) -> bool:
     return all("=" in package for package in packages)
 
 
-CACHES: Mapping[str, tuple[str, ...]] = {
-    "cargo": ("/usr/local/cargo/registry",),
-    "composer": ("/root/.composer/cache",),
-    "go": ("/go/pkg/mod", "/root/.cache/go-build"),
-    "maven": ("/root/.m2",),
-    "npm": ("/root/.npm",),
-    "pip": ("/root/.cache/pip",),
-    "pnpm": ("/root/.local/share/pnpm/store",),
-    "yarn": ("/usr/local/share/.cache/yarn",),
-}
-"""The directories in which well-known tools keep what they have fetched, in their official images."""
-
-
-def cache_directories(caches: Iterable[str]) -> list[str]:
-    """Names of tools and directories -> directories."""
-    return [directory for cache in caches for directory in CACHES.get(cache, (cache,))]
-
-
 def download(family: str, url: str) -> str:
     """The command that fetches a URL to the file ``download``."""
-    address = '"' + url.replace("$", "\\$").replace("`", "\\`").replace("{arch}", "$TARGETARCH") + '"'
-    return f"wget -q -O download {address}" if family == "alpine" else f"curl -fsSL -o download {address}"
+    address = '"' + url.replace("$", "\\$").replace("`", "\\`").replace("{arch}", "${TARGETARCH}") + '"'
+    return f"wget -q -O download {address}" if family == "alpine" else f"curl -fsSLg -o download {address}"
 
 
 def is_prebuilt(artifact: Artifact, local: bool) -> bool:
@@ -319,7 +305,8 @@ def bind(directory: str, app: App) -> str:
         return directory
     import posixpath
 
-    return posixpath.join(app.context, directory) if app.context != "." else f"./{directory.removeprefix('./')}"
+    path = posixpath.normpath(posixpath.join(app.context, directory))
+    return path if path.startswith("../") else f"./{path}"
 
 
 def workers(app: App) -> int:
@@ -390,13 +377,21 @@ GLOBALS: Mapping[str, Any] = {"limit": 5, "window": 60}
 """How many unexpected ends of a service, within how many seconds, are too many."""
 
 
-@lru_cache(maxsize=1)
-def environment() -> Environment:
-    """Jinja's environment for the templates, the compiler's own and the user's."""
+@lru_cache(maxsize=2)
+def environment(*, own: bool = False) -> Environment:
+    """Jinja's environment for the compiler's templates; for a user's ``own`` in a sandbox.
+
+    Who compiles a spec need not have written it: in continuous integration, it comes from anybody's pull request.
+    """
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
-    jinja = Environment(
-        loader=FunctionLoader(lambda name: resources.read("templates", name)),
+    kind = Environment
+    if own:
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+        kind = ImmutableSandboxedEnvironment
+    jinja = kind(
+        loader=FunctionLoader(lambda name: resources.read("templates", name) if name in _names() else None),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -404,7 +399,7 @@ def environment() -> Environment:
         # `{#` is the length of a variable in sh.
         comment_start_string="{*",
         comment_end_string="*}",
-        autoescape=False,  # noqa: S701 - nothing here is HTML; each format has a filter of its own
+        autoescape=False,  # nothing here is HTML; each format has a filter of its own
         auto_reload=False,
     )
     jinja.filters.update(FILTERS)
@@ -412,9 +407,14 @@ def environment() -> Environment:
     return jinja
 
 
+@lru_cache(maxsize=1)
+def _names() -> tuple[str, ...]:
+    return resources.names("templates")
+
+
 def digest() -> str:
     """The digest of all templates."""
-    names = resources.names("templates")
+    names = _names()
     return resources.digest(*names, *(resources.read("templates", name) for name in names))
 
 
@@ -431,7 +431,7 @@ def compiled() -> templating.Environment | None:
 @lru_cache(maxsize=64)
 def _template(name: str, text: str | None) -> Template | templating.Template:
     if text is not None:
-        return environment().from_string(text)
+        return environment(own=True).from_string(text)
     ahead = compiled()
     return (ahead.find(f"{name}.j2") if ahead else None) or environment().get_template(f"{name}.j2")
 

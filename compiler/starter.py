@@ -37,11 +37,23 @@ class Service(NamedTuple):
     http: bool
     open: bool
     kept: bool
+    to_fill_in: tuple[tuple[str, tuple[str, ...]], ...]
+    """Files of the preset that hold nothing but comments: name and lines."""
 
 
 def presets() -> tuple[str, ...]:
     """Return the names of all presets."""
     return tuple(name.removesuffix(".yaml") for name in resources.names("schema", "presets") if name.endswith(".yaml"))
+
+
+def schema() -> str:
+    """Return the schema for editors: with the names of presets and outputs, which the compiler looks up itself."""
+    from compiler.outputs import OUTPUTS
+
+    whole = json.loads(resources.read("schema", SCHEMA))
+    whole["$defs"]["service"]["properties"]["preset"]["enum"] = list(presets())
+    whole["properties"]["outputs"]["propertyNames"] = {"enum": [output.name for output in OUTPUTS]}
+    return json.dumps(whole, indent=2, ensure_ascii=False) + "\n"
 
 
 def suggested_name(path: str) -> str:
@@ -108,10 +120,10 @@ def write(path: str, text: str) -> Iterator[str]:
     refuse_existing(path)
     _create(path, text)
     yield f"wrote {path}"
-    schema = os.path.join(os.path.dirname(path), SCHEMA)
-    if not os.path.lexists(schema):
-        _create(schema, resources.read("schema", SCHEMA))
-        yield f"wrote {schema}, from which editors complete and explain the keys"
+    beside = os.path.join(os.path.dirname(path), SCHEMA)
+    if not os.path.lexists(beside):
+        _create(beside, schema())
+        yield f"wrote {beside}, from which editors complete and explain the keys"
 
 
 def _create(path: str, text: str) -> None:
@@ -158,9 +170,17 @@ def _services(wanted: Sequence[str], base: str) -> tuple[Service, ...]:
                 http=bool(port) and service.get("protocol", "http") == "http" and "gateway" not in service,
                 open=bool(port) and not _OWN_HOST.search(json.dumps(service)),
                 kept=bool(service.get("data")),
+                to_fill_in=tuple(_to_fill_in(service.get("files", {}))),
             )
         )
     return tuple(services)
+
+
+def _to_fill_in(files: dict[str, Any]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    for name, file in files.items():
+        lines = tuple(file.get("content", "").splitlines())
+        if lines and all(line.startswith("#") for line in lines):
+            yield name, lines
 
 
 def _preset(name: str) -> str:
@@ -168,7 +188,8 @@ def _preset(name: str) -> str:
 
 
 def _merged(preset: dict[str, Any], family: str) -> dict[str, Any]:
-    return {**preset["service"], **(preset.get("families", {}).get(family) or {})}
+    general, special = preset["service"], preset.get("families", {}).get(family) or {}
+    return {**general, **special, "files": {**general.get("files", {}), **special.get("files", {})}}
 
 
 def _family(base: str) -> str:

@@ -55,7 +55,9 @@ _DURATION = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
 def size(text: str) -> int:
     """``100MB`` -> 100000000 bytes; decimal and binary units as in the schema's pattern."""
     number = text.rstrip("BKMGi")
-    return int(float(number) * _SIZE[text[len(number) :]])
+    whole, _, fraction = number.partition(".")
+    scale: int = 10 ** len(fraction)
+    return int(whole + fraction) * _SIZE[text[len(number) :]] // scale
 
 
 def milliseconds(text: str) -> int:

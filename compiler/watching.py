@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 INTERVAL = 0.01
 """Seconds between two looks at the files: a look costs microseconds, and works on every file system."""
 
-SETTLE = 0.15
+OUTPUTS_EVERY = 10
+"""Looks at the sources for one at the outputs, of which there are more and which people seldom touch."""
+
+SETTLE = 0.25
 """Seconds for which nothing may change before problems are told: an editor may write a file in several steps."""
 
 
@@ -37,24 +40,27 @@ def _loop(options: Options) -> NoReturn:
     inputs: tuple[str, ...] = ()
     directory = ""
     seen: State | None = None
+    made: State = {}
     said = waiting = None
     since = 0.0
+    turn = 0
     while True:
-        spec = [options.file, *(os.path.join(os.path.dirname(options.file), name) for name in inputs)]
-        sources = _stamps(spec)
-        if {**sources, **_stamps(_files(directory))} != seen:
+        sources = _stamps([options.file, *(os.path.join(os.path.dirname(options.file), name) for name in inputs)])
+        edited = turn % OUTPUTS_EVERY == 0 and _stamps(_files(directory)) != made
+        if sources != seen or edited:
             outcome = commands.attempt(options)
             # A spec with mistakes may not get as far as naming its files: those it named before are still worth a look.
             inputs = outcome.inputs or inputs
             directory = outcome.directory or directory
             # A source that changed while it was compiled differs from the stamp taken before, and is compiled again.
-            seen = {**sources, **_stamps(_files(directory))}
+            seen, made = sources, _stamps(_files(directory))
             waiting, since = outcome, time.monotonic()
         if waiting and (waiting.status == FINE or time.monotonic() - since >= SETTLE):
             _tell(waiting, said)
             if said is None and not options.quiet:
                 complain(f"watching {options.file}; Ctrl-C ends it\n")
             said, waiting = waiting, None
+        turn += 1
         time.sleep(INTERVAL)
 
 

@@ -17,6 +17,7 @@ import hatch_build
 from compiler import load, pipeline, render, resources, templating
 from compiler.errors import SpecError
 from compiler.outputs import OUTPUTS
+from tests.running import appos
 from tests.strategies import cases, write
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def test_a_run_in_which_nothing_changed_imports_next_to_nothing(installed: Path,
 def test_the_process_ends_at_once_but_says_everything(installed: Path) -> None:
     arguments = [sys.executable, "-m", "compiler", "schema"]
     done = subprocess.run(arguments, cwd=installed, check=True, capture_output=True, text=True)
-    assert done.stdout == resources.read("schema", "appos.schema.json")
+    assert done.stdout == appos("schema", cwd=installed).out
 
 
 def test_every_template_of_the_tree_is_compiled(installed: Path) -> None:

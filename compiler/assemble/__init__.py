@@ -137,9 +137,9 @@ def _keys(data: Data) -> tuple[Key, ...]:
 
     return tuple(
         Key(name, tuple(map(dump, value)), "", sequence=True)
-        if isinstance(value, list)
+        if isinstance(value, list) and value
         else Key(name, tuple(f"{dump(key)}: {dump(item)}" for key, item in value.items()), "", sequence=False)
-        if isinstance(value, dict)
+        if isinstance(value, dict) and value
         else Key(name, (), dump(value), sequence=False)
         for name, value in data.items()
     )

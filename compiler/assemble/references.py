@@ -9,6 +9,9 @@ from compiler.errors import Problem
 from compiler.nearest import nearest
 
 if TYPE_CHECKING:
+    import re
+
+    from compiler.errors import Mark
     from compiler.model import Origins
     from compiler.values import Value
 
@@ -41,7 +44,7 @@ class References:
         self.problems: list[Problem] = []
 
     def __call__(self, raw: Any, path: Path, service: str = "", *, secrets: bool = True) -> Value:
-        """The value of a text at ``path``; ``self`` is ``service``."""
+        """The value of a text at ``path``; ``self`` is ``service``; ``secrets`` may be known at the start only."""
         content = text(raw)
         if "${" not in content:
             return v.literal(content)
@@ -56,9 +59,13 @@ class References:
             doubled, name, closed = match.groups()
             piece = "${" if doubled else (own.get(name) or self._shared.get(name)) if closed else None
             if piece is None:
-                self._unknown(match.group(), name, own, path)
+                self._unknown(match, name, own, path)
             elif isinstance(piece, v.Secret) and not secrets:
                 self._problem("E045", "a secret cannot stand here", path, "it would be written into a committed file")
+            elif isinstance(piece, v.Setting) and not secrets:
+                self._problem(
+                    "E045", "a setting cannot stand here", path, "the engine would not fill it in: write a value"
+                )
             else:
                 pieces.append(piece)
         pieces.append(content[end:])
@@ -67,11 +74,13 @@ class References:
     def _problem(self, code: str, message: str, path: Path, hint: str) -> None:
         self.problems.append(Problem(code, message, self._origins.value(path), hint, path=path))
 
-    def _unknown(self, written: str, name: str, own: Meanings, path: Path) -> None:
+    def _unknown(self, match: re.Match[str], name: str, own: Meanings, path: Path) -> None:
         # Thousands of unknown names among thousands of known ones would take minutes.
         near = nearest(name, [*own, *self._shared]) if len(self.problems) * len(self._shared) < MANY else None
         hint = f"did you mean ${{{near}}}? A literal" if near else "a literal"
-        self._problem("E044", f"{written} refers to nothing", path, f"{hint} ${{ is written $${{")
+        self._problem("E044", f"{match.group()} refers to nothing", path, f"{hint} ${{ is written $${{")
+        problem = self.problems[-1]
+        self.problems[-1] = problem._replace(mark=_within(problem.mark, match))
 
     def _of_all(self, database: str) -> Meanings:
         """What every text may refer to."""
@@ -107,3 +116,13 @@ class References:
         for secret in self._beginnings.get(beginning, ()):
             own[f"self.secret.{secret[len(beginning) + 1 :]}"] = v.Secret(secret)
         return own
+
+
+def _within(mark: Mark | None, match: re.Match[str]) -> Mark | None:
+    """The place of a part of a text, if the text stands in the spec as it is, quoted or not; otherwise of the whole."""
+    if mark is None or "\n" in match.string:
+        return mark
+    quotes = mark.length - len(match.string)
+    if quotes not in (0, 2):
+        return mark
+    return mark._replace(column=mark.column + quotes // 2 + match.start(), length=len(match.group()))

@@ -57,7 +57,7 @@ def routes(data: Data, services: Mapping[str, Service]) -> tuple[Route, ...]:
                 redirect=route.get("redirect", ""),
                 status=route.get("status", 404 if route.get("deny") else 308),
                 deny=route.get("deny", False),
-                auth=_auth(route.get("auth", {}), services, match),
+                auth=_auth(route.get("auth", {}), services),
                 slashless=match.endswith("/") and match != "/" and match[:-1] not in routes,
                 path=("routes", match),
             )
@@ -74,13 +74,13 @@ def _headers(own: Data, data: Data) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for name, value in merged.values() if value)
 
 
-def _auth(data: Data, services: Mapping[str, Service], match: str) -> Auth | None:
+def _auth(data: Data, services: Mapping[str, Service]) -> Auth | None:
     basic, request = data.get("basic"), data.get("request")
     if basic:
-        return Auth(basic["user"], basic["secret"], "", "", match)
+        return Auth(basic["user"], basic["secret"], "", "")
     if request:
         service = services.get(request["service"])
-        return Auth("", "", request["service"], f"{service.address}{request['path']}" if service else "", match)
+        return Auth("", "", request["service"], f"{service.address}{request['path']}" if service else "")
     return None
 
 

@@ -64,7 +64,7 @@ def with_directories(
         if database and posixpath.dirname(database.file) == volume.mount and volume.owner != database.owner:
             # SQLite keeps its journal beside the file, so its owner must be able to create files there; the sticky bit
             # keeps it from renaming what belongs to others.
-            changed = changed._replace(group=database.owner, mode="1775")
+            changed = changed._replace(group=database.owner, mode=f"{int(volume.mode, 8) | 0o1070:04o}")
         completed.append(changed)
     return tuple(completed)
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 REDIRECTS = (301, 302, 303, 307, 308)
 DENIALS = (403, 404, 410)
 
-_ROUTE = re.compile(r"/[A-Za-z0-9._~!&()*+,=:@/-]*")
-_DOTS = re.compile(r"(^|/)\.\.?(/|$)")
-_DIRECTORY = re.compile(r"(/[A-Za-z0-9_@+.,=-]+)+")
+_ROUTE = r"/[A-Za-z0-9._~!&()*+,=:@/-]*"
+_DOTS = r"(^|/)\.\.?(/|$)"
+_DIRECTORY = r"(/[A-Za-z0-9_@+.,=-]+)+"
 
 _GOES_WITH: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("spa", ("static",)),
@@ -61,9 +61,9 @@ def routes(ctx: Context) -> Iterator[Problem]:
 
 def _route(ctx: Context, route: Route) -> Iterator[Problem]:
     path, data = route.path, ctx.data["routes"][route.match]
-    if not _ROUTE.fullmatch(route.match) or "//" in route.match or _DOTS.search(route.match):
+    if not re.fullmatch(_ROUTE, route.match) or "//" in route.match or re.search(_DOTS, route.match):
         hint = "a route begins with / and has letters, digits and . _ ~ ! & ( ) * + , = : @ -, without // or .."
-        if _ROUTE.fullmatch(f"/{route.match}"):
+        if re.fullmatch(_ROUTE, f"/{route.match}"):
             hint = f"write /{route.match}"
         yield ctx.key("E070", path, f'"{route.match}" cannot be a route', hint)
     if route.match.startswith("/.auth"):
@@ -88,7 +88,7 @@ def _route(ctx: Context, route: Route) -> Iterator[Problem]:
 def _answered(ctx: Context, data: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     artifacts = ctx.data.get("artifacts", {})
     static = data.get("static", "")
-    if static and static not in artifacts and not _DIRECTORY.fullmatch(static):
+    if static and static not in artifacts and not re.fullmatch(_DIRECTORY, static):
         hint = ctx.near(static, artifacts, "declare it under artifacts, or write an absolute path")
         yield ctx.at("E073", (*path, "static"), f'there is no artifact "{static}"', hint)
     if "service" not in data:
@@ -175,6 +175,13 @@ def _status(ctx: Context, route: Route, data: Mapping[str, Any]) -> Iterator[Pro
         yield ctx.at("E078", (*path, "redirect"), message, "redirect to a path of another route")
 
 
+FRAMING = frozenset(("connection", "content-length", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade"))
+"""Headers that say how a message goes over one connection. https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1"""
+
+ANSWER = frozenset(("content-encoding", "content-type", "date", "location", "server"))
+"""Headers that nginx gives every answer that needs them: one more would be the second."""
+
+
 def _headers(ctx: Context, data: Mapping[str, Any], path: Path) -> Iterator[Problem]:
     for field in ("headers", "request_headers"):
         seen: dict[str, str] = {}
@@ -184,6 +191,8 @@ def _headers(ctx: Context, data: Mapping[str, Any], path: Path) -> Iterator[Prob
                 message = f"{name} and {first} are the same header: their names are compared without case"
                 other = ((*path, field, first), "the other one")
                 yield ctx.key("E079", (*path, field, name), message, "remove one of them", other)
+            if name.lower() in (FRAMING if field == "request_headers" else FRAMING | ANSWER):
+                yield ctx.key("E079", (*path, field, name), f"the gateway sets {name} itself", "remove it")
 
 
 def answering(app: App, path: str) -> Route | None:

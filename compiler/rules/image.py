@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from compiler.render import CACHES
+from compiler.caches import CACHES
 from compiler.rules.context import SYSTEM, parents
 
 if TYPE_CHECKING:
@@ -127,6 +127,9 @@ def _linked(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
     if artifact.libc == "musl" and libc == "glibc":
         message = f'"{artifact.name}" needs musl, and "{ctx.app.image.base}" has glibc'
         yield ctx.at("E064", (*path, "libc"), message, "link it statically (libc: static), or use an Alpine base")
+    elif artifact.libc != "glibc" and "libraries" in ctx.data["artifacts"][artifact.name]:
+        message = f'"{artifact.name}" is not said to need libraries'
+        yield ctx.key("E064", (*path, "libraries"), message, "add libc: glibc, or remove libraries")
     elif artifact.libc == "glibc" and libc == "musl" and not artifact.libraries:
         message = f'where the glibc libraries of "{artifact.name}" come from is not said'
         yield ctx.at("E064", (*path, "libc"), message, hint)

@@ -24,8 +24,8 @@ TAKEN = frozenset(
 
 SCRIPTS = frozenset(
     (
-        *("allowed", "file", "generate", "group", "kept", "layout", "length", "limit", "made_of", "now", "other"),
-        *("permanent", "run", "secret", "service"),
+        *("allowed", "generate", "group", "kept", "layout", "length", "limit", "made_of", "now", "other", "permanent"),
+        *("run", "secret", "service"),
     )
 )
 """Variables of the container's scripts: one of the same name would change what they do, or be changed by them."""
@@ -33,11 +33,11 @@ SCRIPTS = frozenset(
 SHELL = frozenset(("OLDPWD", "OPTIND", "PWD"))
 """Variables that a shell sets, or refuses to set, whatever a service says they are."""
 
-SECRET_NAME = re.compile(r"(?i)(password|passwd|secret|token|api_?key|private_?key)$")
+CONFIDENTIAL = r"(?i)(password|passwd|secret|token|api_?key|private_?key)$"
 
-_REFERENCE = re.compile(r"\$\{secret\.([^{}]*)\}")
+_REFERENCE = r"\$\{secret\.([^{}]*)\}"
 
-_ABSOLUTE = re.compile(r"(?!.*/\.\.?(/|$))(/[A-Za-z0-9_@+.,=-]+)+")
+_ABSOLUTE = r"(?!.*/\.\.?(/|$))(/[A-Za-z0-9_@+.,=-]+)+"
 
 
 def volumes(ctx: Context) -> Iterator[Problem]:
@@ -45,6 +45,9 @@ def volumes(ctx: Context) -> Iterator[Problem]:
     by_mount = {volume.mount: volume for volume in reversed(ctx.app.volumes)}
     for volume in ctx.app.volumes:
         place = (*volume.path, "mount")
+        if len(volume.name) == 1:
+            message = f'Compose takes "{volume.name}:" for a drive of Windows'
+            yield ctx.key("E080", volume.path, message, "give the volume a name of two letters or more")
         first = by_mount[volume.mount]
         if first is not volume:
             message = f'"{volume.name}" and "{first.name}" are mounted at the same place'
@@ -66,7 +69,7 @@ def kept(ctx: Context) -> Iterator[Problem]:
     """What must be kept has a volume."""
     for service in ctx.app.services:
         place = (*service.path, "data")
-        if service.data and not _ABSOLUTE.fullmatch(service.data):
+        if service.data and not re.fullmatch(_ABSOLUTE, service.data):
             message = f'"{service.data}" is not an absolute path'
             hint = (
                 f"write {ctx.app.volumes[0].mount}/{service.name}"
@@ -107,11 +110,7 @@ def directories(ctx: Context) -> Iterator[Problem]:
     owners: dict[str, tuple[str, str, Path]] = {}
     for volume in ctx.app.volumes:
         for directory in volume.directories:
-            first = owners.setdefault(directory.target, (directory.owner, directory.mode, directory.path))
-            if first[0] != directory.owner:
-                message = f"{directory.target} cannot belong to both {first[0]} and {directory.owner}"
-                other = (first[2], f"here it belongs to {first[0]}")
-                yield ctx.at("E081", directory.path, message, "give each a directory of its own", other)
+            owners.setdefault(directory.target, (directory.owner, directory.mode, directory.path))
     wanted = [(s.data, s.user, (*s.path, "data"), f'"{s.name}" runs as {s.user}') for s in ctx.app.services if s.data]
     if ctx.app.database:
         database = ctx.app.database
@@ -140,7 +139,7 @@ def _mentioned(ctx: Context) -> Iterator[str]:
     while stack:
         item = stack.pop()
         if isinstance(item, str):
-            yield from _REFERENCE.findall(item)
+            yield from re.findall(_REFERENCE, item)
         elif isinstance(item, (dict, list)):
             stack += item.values() if isinstance(item, dict) else item
     for service in ctx.app.services:
@@ -179,13 +178,13 @@ def variables(ctx: Context) -> Iterator[Problem]:
 def secrets(ctx: Context) -> Iterator[Problem]:
     """What sounds like a secret is one."""
     for setting in ctx.app.settings:
-        if SECRET_NAME.search(setting.name):
+        if re.search(CONFIDENTIAL, setting.name):
             message = f"{setting.name} sounds like a secret, but a setting is public"
             yield ctx.key("W011", setting.path, message, "declare it under secrets")
     for service in ctx.app.services:
         for name, value in service.environment:
             plain = len(value) == 1 and isinstance(value[0], str) and not value[0].startswith("/")
-            if plain and SECRET_NAME.search(name):
+            if plain and re.search(CONFIDENTIAL, name):
                 message = f"{name} sounds like a secret, and its value is in the spec for everybody to read"
                 hint = "declare it under secrets and write ${secret.NAME}"
                 yield ctx.at("W011", (*service.path, "environment", name), message, hint)
