@@ -198,6 +198,8 @@ def test_asked_to_stop_at_every_single_step_it_writes_all_or_nothing(tmp_path: P
 
         def work(step: int = step, directory: Path = directory) -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
+            for other in (signal.SIGTERM, signal.SIGHUP):  # whoever runs the tests may ignore them
+                signal.signal(other, signal.SIG_DFL)
             pending = _at_step(step, lambda: os.kill(os.getpid(), number))
             write(str(directory), TWO)
             if pending():
