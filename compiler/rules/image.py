@@ -89,11 +89,19 @@ def artifacts(ctx: Context) -> Iterator[Problem]:
     images: list[tuple[str, Path]] = [(ctx.app.image.base, ("image", "base"))]
     images += [(a.copy.image, (*a.path, "from", "image")) for a in ctx.app.artifacts if a.copy]
     images += [(a.build.image, (*a.path, "build", "image")) for a in ctx.app.artifacts if a.build]
+    images += [
+        (a.libraries, (*a.path, "libraries"))
+        for a in ctx.app.artifacts
+        if ctx.data["artifacts"][a.name].get("libraries")
+    ]
     for image, place in images:
         if image in stages:
             message = f'"{image}" would mean the artifact of that name, not the image'
             other_place = (stages[image].path, "the artifact")
             yield ctx.at("E063", place, message, f"give the image a tag: {image}:VERSION", other_place)
+        elif image.isdigit():
+            message = f'"{image}" would mean the stage of that number, not an image'
+            yield ctx.at("E063", place, message, f"give the image a tag: {image}:VERSION")
 
 
 def _fetched(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
