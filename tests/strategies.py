@@ -151,7 +151,12 @@ COMMANDS = (
         "[",
     ),
 )
-DOCKERFILE_EXTRA = ("RUN echo 'a b' >/x\n", "ENV X_EXTRA=1 \\\n    Y_EXTRA=2", "# a comment\nRUN true", "LABEL a=b\n\n")
+DOCKERFILE_EXTRA = (
+    "RUN echo 'a b' >/x\n",
+    "ENV X_EXTRA=1 \\\n    Y_EXTRA=2",
+    "# a comment\nRUN true",
+    "LABEL x.y=b\n\n",
+)
 
 
 @cache
@@ -550,7 +555,7 @@ def _compose_service(m: Maker) -> Data:
 
     pool: Data = {
         "hostname": "a-b",
-        "labels": {text() or "a": text(), "org.example": 1},
+        "labels": {m.line(50).replace("$", "") or "a": text(), "org.example": 1},
         "environment": {"EXTRA_1": text(), "EXTRA_2": None},
         "ports": ["127.0.0.1:9999:9999"],
         "command": [text(), "x"],

@@ -204,7 +204,8 @@ def reads_the_image(made: Compiled, read: dict[str, Any], *, local: bool) -> Non
         words = [meaning(word, spec, "", {}, {}) for word in health["exec"]]
         assert config["Healthcheck"]["Test"] == ["CMD", *words]
     for field, name in (("interval", "Interval"), ("timeout", "Timeout")):
-        if field in health:
+        # Where there is nothing to ask, there is no check.
+        if field in health and "Healthcheck" in config:
             assert config["Healthcheck"][name] == values.milliseconds(health[field]) * 10**6
     if spec["image"].get("timezone"):
         assert f"TZ={spec['image']['timezone']}" in config["Env"]
@@ -283,7 +284,7 @@ def reads_the_extra_keys(extra: dict[str, Any], service: dict[str, Any], environ
     for key, value in extra.get("environment", {}).items():
         assert environment[key] == (value if value is None else value.replace("$$", "$"))
     for key, value in extra.get("labels", {}).items():
-        assert service["labels"][key.replace("$$", "$")] == str(value).replace("$$", "$")
+        assert service["labels"][key] == str(value).replace("$$", "$")
     if "command" in extra:
         assert service["command"] == [word.replace("$$", "$") for word in extra["command"]]
     if "cap_add" in extra:
@@ -842,14 +843,15 @@ def mutate(spec: dict[str, Any], draw: Callable[[st.SearchStrategy[Any]], Any]) 
     """The spec with something wrong with it, most of the time."""
     spec = json.loads(json.dumps(spec))
     for _ in range(draw(st.integers(1, 2))):
-        everywhere = list(places(spec))
+        # What stands in raw text is its author's affair, as far as its format cannot be checked without its reader.
+        everywhere = [place for place in places(spec) if place[0] != "extra"]
         *parents, key = draw(st.sampled_from(everywhere))
         holder: Any = spec
         for parent in parents:
             holder = holder[parent]
         action = draw(st.sampled_from(["replace", "replace", "rename", "remove", "copy", "move"]))
         if action == "replace":
-            holder[key] = draw(JUNK)
+            holder[key] = json.loads(json.dumps(draw(JUNK)))
         elif action == "remove":
             del holder[key]
         elif action == "rename" and isinstance(holder, dict):
@@ -1025,6 +1027,15 @@ def test_a_request_header_of_ones_own_is_sent_once(echo: Echo) -> None:
     ):
         passed = answer(ask(server.ports[5001], "/").body)
     assert (passed.all("Host"), passed.all("X-Real-IP")) == ([b"a"], [b"b"])
+
+
+def test_a_route_can_remove_every_header(echo: Echo) -> None:
+    made = compiled(changed(http={"headers": {"X-A": "a"}}, routes={"/": {"service": "web", "headers": {"x-a": ""}}}))
+    with (
+        written(made.files) as directory,
+        nginx.serve(os.path.join(directory, "nginx.conf"), ports={5000: echo.port}) as server,
+    ):
+        assert ask(server.ports[5001], "/").all("X-A") == []
 
 
 def test_the_longest_header_of_dollar_signs_fits(echo: Echo) -> None:
