@@ -16,6 +16,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from compiler.errors import HostError, Mark, Problem, Related, SpecError
+from compiler.syntax import (
+    DIRECTIVE,
+    ESCAPE,
+    NO_DIRECTIVE,
+    character_message,
+    explain,
+    impossible_character,
+    line_and_column,
+    short,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,9 +61,6 @@ MAX_EXPANDED = 100_000
 MAX_PROBLEMS = 100
 # A binary file is one mistake, not a million.
 MAX_CHARACTER_PROBLEMS = 20
-# libyaml's own limit is 1,024.
-_LONG_KEY = 1000
-_SHORT = 60
 
 # The parser in C is some ten times as fast, but PyYAML can be built without it. Where both accept a text, they agree;
 # the one in Python refuses tabs between values, "|#" without a space and a "?" in brackets, the one in C a tab that
@@ -64,7 +71,6 @@ _QUOTES = frozenset("'\"")
 _CONSTANTS: dict[str, bool | None] = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _REST_OF_LINE = re.compile(r"[^\r\n]*")
-_GLUED_KEY = re.compile(r"[ ]*(?:- +)?[\w.-]+(?=:[^\s/])")
 _BLOCK_HEADER = re.compile(r"[|>][-+0-9]*")
 _ANCHOR = re.compile(r"&\S+[ \t]+(?=[^\s#])")
 # YAML 1.1 counts NEL, U+2028 and U+2029 as line breaks and editors do not, so nobody could agree on a line's number:
@@ -75,10 +81,7 @@ _FORBIDDEN = re.compile(
 )
 _HIDDEN_HINT = "remove it: nobody who reviews the generated files could see it"
 _ANCHOR_HERE = "the anchor is here"
-_DIRECTIVE = "a line that begins with % is an instruction to the YAML parser"
-_NO_DIRECTIVE = "remove the line; a spec needs none"
 _STAND_IN = "\ufffd"
-_ESCAPE = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL)
 _NAMED_ESCAPES = dict(zip("0abvfeNLP", "\0\a\b\v\f\x1b\x85\u2028\u2029", strict=True))
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
@@ -240,17 +243,8 @@ def _decode(raw: bytes, name: str) -> str:
         guess = bytes([byte]).decode("cp1252", "replace")
         if guess.isprintable() and guess != "\ufffd":
             hint += f'; if it was written as Windows-1252 or Latin-1, this byte is "{guess}"'
-        mark = Mark(name, *_line_and_column(before, len(before)))
+        mark = Mark(name, *line_and_column(before, len(before)))
         raise SpecError((Problem("E001", f"the byte 0x{byte:02X} is not valid UTF-8 here", mark, hint),)) from None
-
-
-def _line_and_column(text: str, index: int) -> tuple[int, int]:
-    breaks = text.count("\n", 0, index) + text.count("\r", 0, index) - text.count("\r\n", 0, index)
-    return breaks + 1, index - _line_start(text, index) + 1
-
-
-def _line_start(text: str, index: int) -> int:
-    return max(text.rfind("\n", 0, index), text.rfind("\r", 0, index)) + 1
 
 
 class _Node:
@@ -314,7 +308,7 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             # What follows a character that should not be there may be its consequence.
             if not first or (error.problem_mark and error.problem_mark.index < first.start()):
-                self.problems.append(_explain(self, error))
+                self.problems.append(explain(error, self.name, self.text, self.stack[-1].node.mark, self.quoted))
             return None
         except (ValueError, OverflowError):
             # So the parser in Python fails on a character number beyond Unicode; the one in C says it properly.
@@ -351,8 +345,8 @@ class _Reader:
         for number, match in enumerate(_FORBIDDEN.finditer(self.text)):
             if number == MAX_CHARACTER_PROBLEMS:
                 break
-            mark = Mark(self.name, *_line_and_column(self.text, match.start()))
-            self.note("E003", _character_message(match.group()), mark, _HIDDEN_HINT)
+            mark = Mark(self.name, *line_and_column(self.text, match.start()))
+            self.note("E003", character_message(match.group()), mark, _HIDDEN_HINT)
 
     def follow(self, events: Iterator[Any]) -> None:
         """Handle each event of the parser; anything that ends the reading early is noted and raises ``_Stop``."""
@@ -379,7 +373,7 @@ class _Reader:
             self.note("E005", "a second document starts here", mark, hint)
             raise _Stop
         if self.text.startswith("%", event.start_mark.index):
-            self.note("E019", _DIRECTIVE, mark, _NO_DIRECTIVE)
+            self.note("E019", DIRECTIVE, mark, NO_DIRECTIVE)
 
     def mark(self, start: Any, length: int = 1) -> Mark:
         return Mark(self.name, start.line + 1, start.column + 1, length)
@@ -451,7 +445,7 @@ class _Reader:
             top.role = _MERGE
         elif key in top.node.value:
             first = top.node.value[key][0]
-            message = f'the key "{_short(key)}" is given twice in one mapping'
+            message = f'the key "{short(key)}" is given twice in one mapping'
             self.note("E008", message, mark, "keep one of the two, or rename one", Related("first given here", first))
             top.role = _DROP
         top.key = key
@@ -516,7 +510,7 @@ class _Reader:
 
     def alias(self, event: Any) -> None:
         name = event.anchor
-        shown = "*" + _short(name)
+        shown = "*" + short(name)
         mark = self.mark(event.start_mark, len(name) + 1)
         top = self.stack[-1]
         target = self.anchors.get(name)
@@ -557,27 +551,27 @@ class _Reader:
         match = re.compile(r"(?:&\S+\s+)?(![^\s,\]}]*)").match(self.text, event.start_mark.index)
         tag = match.group(1) if match else event.tag
         start = match.start(1) if match else event.start_mark.index
-        mark = Mark(self.name, *_line_and_column(self.text, start), len(tag))
+        mark = Mark(self.name, *line_and_column(self.text, start), len(tag))
         hint = "remove the tag; quote the value instead if it is to be a string, or if it is to begin with !"
-        self.note("E010", f'the tag "{_short(tag)}" is not allowed', mark, hint)
+        self.note("E010", f'the tag "{short(tag)}" is not allowed', mark, hint)
 
     def note_escapes(self, event: Any) -> None:
         start, end = event.start_mark.index, event.end_mark.index
-        for match in _ESCAPE.finditer(self.text, start, end):
+        for match in ESCAPE.finditer(self.text, start, end):
             digits = match.group(1) or match.group(2) or match.group(3)
             character = chr(int(digits, 16)) if digits else _NAMED_ESCAPES.get(match.group(4), "")
-            mark = Mark(self.name, *_line_and_column(self.text, match.start()), len(match.group()))
+            mark = Mark(self.name, *line_and_column(self.text, match.start()), len(match.group()))
             if "\ud800" <= character <= "\udfff":
-                self.add_problem(_impossible_character(match, mark))
+                self.add_problem(impossible_character(match, mark))
             elif character and _FORBIDDEN.match(character):
-                message = f"{match.group()} stands for {_character_message(character)}"
+                message = f"{match.group()} stands for {character_message(character)}"
                 self.note("E003", message, mark, _HIDDEN_HINT)
 
     def impossible(self) -> Problem:
         escape = re.search(r"\\U(?!00(?:0[0-9A-Fa-f]|10))[0-9A-Fa-f]{8}", self.text)
         if escape:
-            return _impossible_character(escape, Mark(self.name, *_line_and_column(self.text, escape.start())))
-        return Problem("E019", "not valid YAML: a number in it is too large", Mark(self.name, 1, 1), _NO_DIRECTIVE)
+            return impossible_character(escape, Mark(self.name, *line_and_column(self.text, escape.start())))
+        return Problem("E019", "not valid YAML: a number in it is too large", Mark(self.name, 1, 1), NO_DIRECTIVE)
 
 
 def _spread_out(root: _Node) -> tuple[Any, dict[Path, Mark], dict[Path, Mark]]:
@@ -608,240 +602,3 @@ def _spread_out(root: _Node) -> tuple[Any, dict[Path, Mark], dict[Path, Mark]]:
                 todo.append((child, inner, value))
             out[key] = value
     return data, marks, keys
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHORT else text[: _SHORT - 3] + "..."
-
-
-def _character_message(character: str) -> str:
-    import unicodedata
-
-    number = f"U+{ord(character):04X}"
-    if unicodedata.category(character) == "Cc":
-        return f"the control character {number}"
-    name = unicodedata.name(character, "")
-    return f"the invisible character {number}" + (f" ({name.lower()})" if name else "")
-
-
-def _impossible_character(escape: re.Match[str], mark: Mark) -> Problem:
-    message = f"{escape.group()} stands for half a character, or for one that does not exist"
-    mark = mark._replace(length=len(escape.group()))
-    return Problem("E003", message, mark, "write the character itself instead of an escape")
-
-
-class _Broken(NamedTuple):
-    """Where the parser gave up: file and text, the place, where the construct began, and what was read last."""
-
-    name: str
-    text: str
-    offset: int
-    context: int
-    problem: str
-    during: str
-    innermost: Mark
-    quoted: Any
-
-    @property
-    def before(self) -> str:
-        """What stands before the place on its line."""
-        return self.text[_line_start(self.text, self.offset) : self.offset]
-
-    @property
-    def character(self) -> str:
-        """The character at the place; empty at the end of the text."""
-        return self.text[self.offset : self.offset + 1]
-
-    def mark(self, index: int) -> Mark:
-        """Return the mark of a place in the text."""
-        return Mark(self.name, *_line_and_column(self.text, index))
-
-    def here(self, code: str, message: str, hint: str, *related: Related) -> Problem:
-        """Return a problem at the place where the parser gave up."""
-        return Problem(code, message, self.mark(self.offset), hint, related)
-
-    def at(self, index: int, code: str, message: str, hint: str, *related: Related) -> Problem:
-        """Return a problem at another place."""
-        return Problem(code, message, self.mark(index), hint, related)
-
-
-def _explain(reader: _Reader, error: yaml.MarkedYAMLError) -> Problem:
-    """Say what the parser stumbled over, in the user's words, by the text around it more than by its own words."""
-    at: Any = error.problem_mark
-    start: Any = error.context_mark or at
-    during, problem = error.context or "", error.problem or ""
-    innermost = reader.stack[-1].node.mark
-    broken = _Broken(reader.name, reader.text, at.index, start.index, problem, during, innermost, reader.quoted)
-    for explanation in _EXPLANATIONS:
-        explained = explanation(broken)
-        if explained:
-            return explained
-    return broken.here("E019", f"not valid YAML: {problem}", "check this line and the one before it")
-
-
-def _explain_tab(broken: _Broken) -> Problem | None:
-    index = broken.offset
-    if broken.character != "\t":
-        if broken.before.strip() or "\t" not in broken.before:
-            return None
-        index += broken.before.index("\t") - len(broken.before)
-    return broken.at(
-        index, "E014", "a tab stands where YAML allows only spaces", "indent with spaces, two for each level"
-    )
-
-
-def _explain_quoted(broken: _Broken) -> Problem | None:
-    if "quoted scalar" not in broken.during:
-        return None
-    backslash = broken.text.rfind("\\", 0, broken.offset + 1)
-    escape = _ESCAPE.match(broken.text, backslash)
-    if "Unicode" in broken.problem and escape:
-        return _impossible_character(escape, broken.mark(backslash))
-    if "escape" in broken.problem or "hex" in broken.problem:
-        hint = r"in double quotes a backslash is written \\; in single quotes it stands for itself"
-        return broken.at(backslash, "E015", "this backslash in double quotes begins no known escape", hint)
-    quote = broken.text[broken.context]
-    message = f"the quote {quote} is opened here and never closed"
-    return broken.at(broken.context, "E016", message, f"close it with another {quote}")
-
-
-def _explain_markup(broken: _Broken) -> Problem | None:
-    """Explain what YAML takes for an instruction to itself."""
-    if "directive" in broken.during or "directive" in broken.problem:
-        return broken.at(broken.context, "E019", _DIRECTIVE, _NO_DIRECTIVE)
-    if " tag" in broken.during or "tag handle" in broken.problem:
-        hint = "remove it; a value that begins with ! needs quotes"
-        return broken.at(broken.context, "E010", "a YAML tag is not allowed", hint)
-    if broken.during.endswith("a block scalar") and "indentation space" in broken.problem:
-        return broken.here("E018", "this block of text has an impossible indentation", "indent it with spaces only")
-    return None
-
-
-def _explain_first_character(broken: _Broken) -> Problem | None:
-    """Explain a value that begins with a character that means something to YAML."""
-    index = broken.offset
-    if broken.during.endswith(("an alias", "an anchor", "a block scalar")):
-        index = broken.context
-    elif "entries are not allowed" in broken.problem:
-        hint = "begin the list on the next line, indented; or quote the value if the - belongs to it"
-        return broken.here("E018", "a list item cannot begin here", hint)
-    elif (
-        "cannot start any token" not in broken.problem
-        and "mapping keys are not allowed" not in broken.problem
-        and not (broken.character == "," and "node content" in broken.problem)
-    ):
-        return None
-    message = f"a value cannot begin with {broken.text[index]} unless it is quoted"
-    return broken.at(index, "E015", message, 'put the whole value in quotes: "..."')
-
-
-def _explain_missing_colon(broken: _Broken) -> Problem | None:
-    if "could not find expected ':'" not in broken.problem:
-        return None
-    if broken.text.startswith(("[", "{"), broken.context):
-        message = "a value in brackets cannot begin in this column"
-        return broken.at(broken.context, "E018", message, "indent it further than its key")
-    key = _GLUED_KEY.match(broken.text, broken.context)
-    if key:
-        return broken.at(key.end(), "E017", "a space is missing after this colon", 'write "key: value"')
-    return broken.at(broken.context, "E017", "a key must be followed by a colon and a space", 'write "key: value"')
-
-
-def _explain_surplus_colon(broken: _Broken) -> Problem | None:
-    if not broken.problem.startswith("mapping values are not allowed"):
-        return None
-    before = broken.before
-    if re.search(r":\s", before):
-        hint = "quote the value if the colon belongs to it; or begin a new, indented line for a nested key"
-        return broken.here("E015", 'a value that contains ": " or ends in ":" needs quotes', hint)
-    index = broken.offset - len(before.lstrip())
-    if broken.offset - index > _LONG_KEY:
-        return broken.at(index, "E009", "a key is longer than 1,024 characters", "shorten it")
-    above = broken.text[: broken.offset - len(before)].rstrip()
-    key = _GLUED_KEY.match(above, _line_start(above, len(above)))
-    if key:
-        return broken.at(key.end(), "E017", "a space is missing after this colon", 'write "key: value"')
-    hint = "give it the indentation of the key above; or remove the value above if this belongs under it"
-    return broken.at(index, "E018", "this key is indented below a key that already has a value", hint)
-
-
-def _explain_open_bracket(broken: _Broken) -> Problem | None:
-    opening = broken.text[broken.context : broken.context + 1]
-    if (
-        broken.offset == broken.context
-        or opening not in {"[", "{"}
-        or not broken.during.startswith("while parsing a flow")
-    ):
-        return None
-    closing = "]" if opening == "[" else "}"
-    here, there = broken.mark(broken.offset), broken.mark(broken.context)
-    if broken.character and here.line == there.line:
-        hint = 'a value that contains ": " or brackets needs quotes around the whole of it'
-        return broken.here(
-            "E016", f'a "," or the closing "{closing}" is missing here', hint, Related("opened here", there)
-        )
-    message = f'the "{opening}" is opened here and not closed, or a "," is missing in it'
-    return broken.at(broken.context, "E016", message, f'close it with "{closing}"', Related("still open here", here))
-
-
-def _explain_stray_bracket(broken: _Broken) -> Problem | None:
-    if "node content" not in broken.problem:
-        return None
-    if broken.character in {"]", "}"}:
-        message = f'this "{broken.character}" closes nothing that is open here'
-        return broken.here("E016", message, "remove it; or quote the value if it belongs to it")
-    message = "a bracket is opened here and not closed properly"
-    hint = "close it, and look for a value that needs quotes before this place"
-    related = (Related("a value is missing here", broken.mark(broken.offset)),)
-    return Problem("E016", message, broken.innermost, hint, related)
-
-
-def _explain_surplus(broken: _Broken) -> Problem | None:
-    """Explain text that follows a value which has already ended."""
-    before = broken.before.rstrip(" \t")
-    end = broken.offset - len(broken.before) + len(before)
-    if broken.quoted is not None and broken.quoted.end_mark.index == end:
-        here, opened, quote = broken.mark(broken.offset), broken.quoted.start_mark, broken.text[end - 1]
-        if opened.line + 1 < here.line:
-            message = f"the quote {quote} opened here is closed only on line {here.line}"
-            hint = f"close it with another {quote} on this line"
-            return broken.at(opened.index, "E016", message, hint, Related("the text goes on here", here))
-        hint = "put the whole value in quotes; in single quotes, write '' for a quote, and in double quotes \\\""
-        return broken.here("E015", "text follows the closing quote", hint)
-    if before.endswith(("]", "}")):
-        return broken.here("E015", "text follows the closing bracket", "put the whole value in quotes")
-    if broken.character == ":" and re.fullmatch(r"\s*(?:- *)*", before):
-        return broken.here("E009", "a key is missing before this colon", "write a name before the colon")
-    return None
-
-
-def _explain_indentation(broken: _Broken) -> Problem | None:
-    if broken.before.strip():
-        return None
-    if broken.text[: broken.offset].rstrip().endswith("..."):
-        hint = 'a spec is one document: remove the "..." line'
-        return broken.here("E005", "there is text after the end of the document", hint)
-    began = (Related("the block began here", broken.mark(broken.context)),) if broken.context < broken.offset else ()
-    if broken.character == "-":
-        hint = "give the list a key of its own, and indent it under that"
-        return broken.here("E018", "a list item stands among keys", hint, *began)
-    if broken.during.endswith("block collection"):
-        hint = 'begin the line with "- " like the items above; or indent it like the key that it belongs beside'
-        return broken.here("E018", "a list item was expected here", hint, *began)
-    message = "this line's indentation fits none of the lines above"
-    return broken.here("E018", message, "indent the keys of one mapping alike", *began)
-
-
-# The first that recognises the mistake explains it.
-_EXPLANATIONS = (
-    _explain_tab,
-    _explain_quoted,
-    _explain_markup,
-    _explain_first_character,
-    _explain_missing_colon,
-    _explain_surplus_colon,
-    _explain_open_bracket,
-    _explain_stray_bracket,
-    _explain_surplus,
-    _explain_indentation,
-)
