@@ -517,7 +517,7 @@ def _fetch_path(m: Maker) -> Any:
 def _health(m: Maker) -> Data:
     ask = [s for s in m.services.values() if s["port"] and s["protocol"] == "http"]
     kind = m.one(("exec", "none", *(["http"] if ask else [])))
-    made = m.fill("health")
+    made = m.fill("health", *(() if kind == "none" else (kind,)))
     if kind != "exec":
         made.pop("exec", None)
     if kind != "http":

@@ -787,6 +787,8 @@ def shuffled(data: Any, draw: Callable[[Sequence[Any]], Sequence[Any]], key: str
         return [shuffled(item, draw) for item in data]
     if not isinstance(data, dict):
         return data
+    if key == "docker-compose.yml":
+        return data  # added as it is written
     # A route's own `service` is a text; the mapping of that name is the one of the Compose file.
     keys = list(data) if key in NAMED else draw(list(data))
     return {
