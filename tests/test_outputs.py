@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.render import context
+from compiler.views import context
 from tests.compiled import CASES, DIRECTORIES, result
 from tests.readers import compose, dockerfile, nginx, schemas, shell, sqlite, supervisord
 
