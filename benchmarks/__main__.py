@@ -115,7 +115,7 @@ def within(directory: str) -> list[Figure]:
     each, grown = found["each"] * 1000, found["grown"] / 1e6
     return [
         Figure("1,000 different specs in one process, each", each, "ms", 5, f"{each:.2f} ms"),
-        Figure("memory grown between 200 and 1,000 of them", grown, "MB", 1, f"{grown:.2f} MB"),
+        Figure("memory grown between 200 and 1,000 of them", grown, "MB", 2, f"{grown:.2f} MB"),
         Figure(
             "1,000 services and routes, against 100", found["linear"], "times", 12, f"{found['large'] * 1000:.0f} ms"
         ),

@@ -893,8 +893,9 @@ class _Writer(yaml.CSafeDumper):
         return True
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
-        # libyaml folds some texts with line ends wrongly, which no reader can undo.
-        style = self.random.choice([None, None, "'", '"', "|", "|" if "\n" in data else ">"])
+        # libyaml folds other texts wrongly, which no reader can undo.
+        folded = ">" if re.fullmatch(r"\S+( \S+)*", data) else "|"
+        style = self.random.choice([None, None, "'", '"', "|", folded])
         plain = re.fullmatch(r"[A-Za-z/_][A-Za-z0-9/_.-]*", data) and data not in ("true", "false", "null")
         node = self.represent_scalar("tag:yaml.org,2002:str", data, style=style or (None if plain else "'"))
         assert isinstance(node, yaml.ScalarNode)

@@ -772,9 +772,11 @@ def test_the_bytes_are_the_same_in_another_process(case: Case, elsewhere: Callab
 
 NAMED = frozenset(
     {"artifacts", "services", "volumes", "ports", "secrets", "settings", "environment", "headers", "request_headers"}
-    | {"files", "directories", "outputs", "service", "top"}
+    | {"files", "directories", "outputs"}
 )
 """Mappings of names of the user's, which keep the order of the spec; in all others the order means nothing.
+
+Nor is the order of the Compose file's own keys ours to change.
 
 Among services that do not wait for each other the first one starts first; the first volume keeps the container's state;
 the others are lists to read, which keep the order their author gave them.
@@ -789,12 +791,8 @@ def shuffled(data: Any, draw: Callable[[Sequence[Any]], Sequence[Any]], key: str
         return data
     if key == "docker-compose.yml":
         return data  # added as it is written
-    # A route's own `service` is a text; the mapping of that name is the one of the Compose file.
     keys = list(data) if key in NAMED else draw(list(data))
-    return {
-        name: shuffled(data[name], draw, "" if key in NAMED and key not in {"service", "top"} else name)
-        for name in keys
-    }
+    return {name: shuffled(data[name], draw, "" if key in NAMED else name) for name in keys}
 
 
 @examples(40)
