@@ -946,6 +946,15 @@ def one_service(**fields: Any) -> Case:
         # The shell refuses to set the one and sets the other itself.
         (one_service(environment={"OPTIND": "a"}), "E086"),
         (one_service(environment={"PWD": "a"}), "E086"),
+        # The program got its own variable in the place of the setting.
+        (
+            Case(
+                one_service(command=["serve", "${setting.A}"], environment={"A": "b"}).spec | {"settings": {"A": {}}},
+                {},
+                0,
+            ),
+            "E086",
+        ),
         # These ended in an exception of Python.
         (Case(minimal("alpine") | {"image": {"base": "alpine:3.22", "budget": {"x": "1MB"}}}, {}, 0), "E020"),
         (changed(volumes={"files": {"mount": "/data", "directories": {"a": {"owner": "root", "y": 1}}}}), "E020"),

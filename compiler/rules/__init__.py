@@ -28,6 +28,7 @@ RULES: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     storage.kept,
     storage.directories,
     storage.variables,
+    storage.environments,
     storage.hooks,
     storage.secrets,
     storage.needed,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from compiler.nearest import nearest
 from compiler.rules.context import SYSTEM, parents
-from compiler.values import Secret
+from compiler.values import Secret, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,11 +168,24 @@ def variables(ctx: Context) -> Iterator[Problem]:
             hint = "rename the setting" if path[0] == "settings" else "add variable: with another name"
             yield ctx.key("E086", path, message, hint, (seen[name], "the other one"))
         seen.setdefault(name, path)
+
+
+def environments(ctx: Context) -> Iterator[Problem]:
+    """A service's variables are neither the scripts' own nor in the way of a setting that it refers to."""
+    settings = {setting.name: setting.path for setting in ctx.app.settings}
     for service in ctx.app.services:
-        for name, _ in service.environment:
+        for name, value in service.environment:
+            place = (*service.path, "environment", name)
             if name in SCRIPTS or name in SHELL:
                 message = f"the container uses the variable {name} for itself"
-                yield ctx.key("E086", (*service.path, "environment", name), message, "choose another name")
+                yield ctx.key("E086", place, message, "choose another name")
+            elif name in settings and value != (Setting(name),):
+                others = [*service.command, *(text for other, text in service.environment if other != name)]
+                others += service.ready.command if service.ready else ()
+                if any(Setting(name) in text for text in others):
+                    message = f'"{service.name}" refers to the setting {name}, which this variable hides'
+                    other = (settings[name], "the setting")
+                    yield ctx.key("E086", place, message, "rename the setting or the variable", other)
 
 
 def secrets(ctx: Context) -> Iterator[Problem]:
