@@ -61,6 +61,10 @@ def shell_words(words: Iterable[Value]) -> str:
     return " ".join(shell_value(word) for word in words)
 
 
+_LIKE_END = re.compile(r"^E(N(D_*)?)?[^\x00-\x7f]", re.MULTILINE)
+"""A line that begins like the end of a here-document: dash 0.5.12 loses the byte after that, if it is not ASCII."""
+
+
 def heredoc(file: File, service: Service) -> str:
     """The shell commands that write a configuration file; everything but references is taken literally."""
     content = file.content or ()
@@ -85,8 +89,8 @@ def heredoc(file: File, service: Service) -> str:
     mode = "" if file.mode in ("0600", "600") else f"\n    chmod {file.mode} {quoted}"
     # A service that is started again could not write to a file that it may only read.
     before = "" if int(file.mode, 8) & 0o200 else f"rm -f {quoted}\n    "
-    if not body.endswith("\n"):
-        # A here-document would end in a line end that the content has not.
+    if not body.endswith("\n") or _LIKE_END.search(body):
+        # A here-document would end in a line end that the content has not, or lose a byte of it.
         return f"{before}(umask 077 && printf %s {shell_value(content)} >{quoted}){mode}"
     return f"{before}(umask 077 && cat >{quoted}) <<{end if references else shell_quoted(end)}\n{body}{end}{mode}"
 

@@ -690,7 +690,8 @@ FIELDS: dict[str, dict[str, Make]] = {
         "http": _pick("/", "/health", "/a?b=c&d=%20;e", "/(x)*!,:@~'".replace("'", "")),
         "tcp": _pick(5000, 1, 65535),
         "exec": lambda m: [m.one(PROGRAMS), *(m.value() for _ in range(m.number(0, 3)))],
-        "timeout": _pick(*DURATIONS),
+        # Long enough for a program that is started by a test on a busy machine.
+        "timeout": _pick("60500ms", "2m", "1h"),
     },
     "file": {
         "content": _content,

@@ -1011,6 +1011,7 @@ def test_an_empty_list_stays_one() -> None:
         {"ready": {"exec": ["secret", "a"]}, "secrets": ["token"]},
         # A here-document ends in a line end.
         {"files": {"a": {"content": "no line end"}, "b": {"content": "${secret.token}"}, "c": {"content": ""}}},
+        {"files": {"a": {"content": "E®\n${self.name}\n"}, "b": {"content": "é\nEND®\n"}}},
         {"command": ["serve", "$${${self.name}}"]},
     ],
 )
