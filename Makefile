@@ -5,7 +5,8 @@ PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all setup test check format snapshots readers bench docs lock clean help
+.PHONY: all setup test check format snapshots readers lab lab-engine bench bench-container docs lock clean help \
+    image image-local build payload dashboard backend convex start stop restart logs shell status
 
 all: setup  ## Set up .venv and compile appos.yaml into build/
 	.venv/bin/appos-compile
@@ -36,16 +37,79 @@ bench: setup  ## Measure the speed beside its goals
 docs: setup  ## Regenerate docs/reference.md from the schema
 	.venv/bin/python -m compiler.reference
 
+# --- The flagship on your own engine. Nothing is published or stored outside this directory until one of these is called.
+
+# The client that reaches an engine, and Compose: looked for only by the targets that need them.
+engine = $(or $(shell .venv/bin/python -m compiler.verify.engine),$(error no container engine))
+DOCKER = $(firstword $(engine))
+# Variables of these names may be set for something else; what counts is build/.env, or the file that ENV_FILE names.
+ENV_FILE ?= build/.env
+COMPOSE = env -u CONTAINER_NAME -u IMAGE_NAME -u HTTP_PORT -u APPOS_DATA_PATH \
+    $(wordlist 2,3,$(engine)) --env-file $(ENV_FILE) -f build/docker-compose.yml
+
+build: all  ## The same as make: set up and compile appos.yaml into build/
+
+image: build  ## Build the image appos:latest from build/Dockerfile
+	DOCKER_BUILDKIT=1 $(DOCKER) build -f build/Dockerfile -t appos:latest . || { echo \
+	  "make: where no registry can be reached, make lab makes stand-ins for the base images, for tests" >&2; exit 1; }
+
+image-local: build payload  ## Build the image appos:latest from build/Dockerfile.local and what is built here
+	DOCKER_BUILDKIT=1 $(DOCKER) build -f build/Dockerfile.local -t appos:latest .
+
+payload: dashboard backend convex  ## Make what Dockerfile.local copies: just as the production image has it
+
+# taken STAGE, PATH, FILE: the result of a stage of build/Dockerfile.
+define taken
+	DOCKER_BUILDKIT=1 $(DOCKER) build -q -f build/Dockerfile --target $(1) -t appos-$(1):built .
+	rm -rf $(3)
+	container=$$($(DOCKER) create appos-$(1):built none) && { $(DOCKER) cp $$container:$(2) $(3) && $(DOCKER) rm $$container; } >/dev/null
+endef
+
+dashboard: build
+	$(call taken,dashboard,/build/dist,dashboard/dist)
+
+backend: build
+	$(call taken,backend,/build/main,backend/main)
+
+convex: build  ## Get the Convex binary out of its image, unless build/convex-backend was given
+	@[ -x build/convex-backend ] || { container=$$($(DOCKER) create $(CONVEX) none) && \
+	  $(DOCKER) cp $$container:/convex/convex-local-backend build/convex-backend && $(DOCKER) rm $$container; } || { echo \
+	  "make: $(CONVEX) cannot be had here: put the executable at build/convex-backend, or try where the registry can be reached" >&2; \
+	  exit 1; }
+
+CONVEX = $(shell sed -n 's/^FROM \(.*\) AS convex-libraries$$/\1/p' build/Dockerfile)
+
+start: setup  ## Start the container; the dashboard is at http://127.0.0.1:9091/
+	$(COMPOSE) up --detach --no-build
+
+stop: setup  ## Stop the container; it and its data stay
+	$(COMPOSE) stop
+
+restart: setup  ## Restart the container
+	$(COMPOSE) restart
+
+logs: setup  ## Follow the log
+	$(COMPOSE) logs --follow
+
+shell: setup  ## A shell in the container
+	$(COMPOSE) exec appos sh
+
+status: setup  ## The state of the container and of each service
+	$(COMPOSE) ps
+	$(COMPOSE) exec -T appos supervisorctl status
+
 lock:  ## Pin and hash the requirements again
 	requirements/lock
 
-clean:  ## Remove everything that make made, except build/
-	rm -rf .venv .cache dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+clean:  ## Remove what make made: the container and the image if there are any, but neither data nor build/
+	-[ ! -x .venv/bin/python ] || [ -z "$$(.venv/bin/python -m compiler.verify.engine 2>/dev/null)" ] || { \
+	  $(COMPOSE) down --remove-orphans && $(DOCKER) image rm -f appos:latest; }
+	rm -rf .venv .cache dist .hypothesis .mypy_cache .pytest_cache .ruff_cache backend/main dashboard/dist dashboard/node_modules
 	rm -f compiler/_templates.py compiler/_validator.py
 	find compiler tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # Each of these files stands for a finished step; it is done again when what it comes from is newer.
 

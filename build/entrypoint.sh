@@ -33,33 +33,65 @@ adopt() {
     own "$@"
 }
 
-# writable VOLUME: refuses a volume that services could not write to, which would only be noticed later.
+# writable VOLUME [AS OWNER...]: refuses a volume that services could not write to, which would only be noticed later.
 writable() {
-    head -c 65536 /dev/zero >"$1/.write-probe" || fail "$1 cannot be written to: is it read-only, full, or somebody else's?"
-    rm -f "$1/.write-probe"
+    volume=$1
+    shift
+    written=yes
+    "$@" dd if=/dev/zero "of=$volume/.write-probe" bs=65536 count=1 2>/dev/null || written=no
+    "$@" rm -f "$volume/.write-probe" || written=no
+    [ "$written" = yes ] || fail "$volume cannot be written to: is it read-only, full, or somebody else's?"
 }
 
 # Directories
-rm -rf /run/appos/redis /run/appos/convex /run/appos/backend /run/appos/nginx
+rm -rf /run/appos/redis /run/appos/convex /run/appos/backend /run/appos/nginx /run/appos/services
 mkdir -p /run/appos
 own /appos/data root 1775 appos
 writable /appos/data
 adopt /appos/data/redis redis 0700
 adopt /appos/data/convex convex 0700
 adopt /appos/data/apps appos 0700
-own /appos/data/.appos root 0700
+adopt /appos/data/.appos root 0711
 
 # A volume that a later version has changed is not for this one.
 layout=$(cat /appos/data/.appos/layout 2>/dev/null || echo 1)
 [ "$layout" -le 1 ] || fail "the volume has layout $layout, which is newer than this image knows: use a newer image"
 echo 1 >/appos/data/.appos/layout
-mkdir /run/appos/redis
-mkdir -m 0700 /run/appos/redis/secrets
-mkdir /run/appos/convex
-mkdir -m 0700 /run/appos/convex/secrets
-mkdir /run/appos/backend
-mkdir -m 0700 /run/appos/backend/secrets
-mkdir /run/appos/nginx
+mkdir /run/appos/redis /run/appos/convex /run/appos/backend /run/appos/nginx
+mkdir -m 0700 /run/appos/redis/secrets /run/appos/convex/secrets /run/appos/backend/secrets
+
+# Programs that the image holds compressed: each version is unpacked once, and has its checksum for a name.
+mkdir -p /run/appos/programs
+# unpack NAME MODE OWNER COMMAND
+unpack() {
+    versions=/appos/data/.appos/programs/$1
+    read -r sum _ <"/usr/local/share/appos/packed/$1.sum"
+    mkdir -p "$versions"
+    if [ ! -e "$versions/$sum" ]; then
+        # Another container may be doing the same on the same volume.
+        new=$(mktemp "$versions/new.XXXXXX")
+        if ! "$4" <"/usr/local/share/appos/packed/$1" >"$new"; then
+            rm -f "$new"
+            fail "$1 cannot be unpacked: is there no room on the volume?"
+        fi
+        [ "$(sha256sum <"$new")" = "$sum  -" ] || fail "$1 is damaged: its checksum is not $sum"
+        chmod "$2" "$new"
+        chown "$3:" "$new"
+        sync "$new"
+        mv "$new" "$versions/$sum"
+    fi
+    # An older image, if it comes back, unpacks its own again. What is new may be another container's.
+    find "$versions" -type f ! -name "$sum" ! -name 'new.*' -exec rm -f {} +
+    find "$versions" -name 'new.*' -mmin +60 -exec rm -f {} +
+    ln -sfn "$versions/$sum" "/run/appos/programs/$1"
+}
+unpack convex 0755 root zstdcat
+
+# What the services are doing: listener.sh keeps it up to date.
+now=$(date +%s)
+for service in redis convex backend nginx; do
+    echo "$service STOPPED $now"
+done >/run/appos/services
 
 # Secrets: from the variable, else from /run/secrets, else as before, else made now. The names are all that is ever printed.
 kept=/appos/data/.appos/secrets
@@ -108,18 +140,26 @@ allowed='a-f0-9' made_of=a-f0-9 length=64 permanent=yes generate=yes
 secret convex_instance_secret "${CONVEX_INSTANCE_SECRET-}"
 give convex convex_instance_secret
 unset CONVEX_INSTANCE_SECRET
+
+allowed='A-Za-z0-9_.-' made_of=A-Za-z0-9 length=32 permanent=no generate=yes
+secret terminal_token "${TERMINAL_TOKEN-}"
+give backend terminal_token
+unset TERMINAL_TOKEN
 unset secret
 
 # Each service owns its run directory, which others may only look through for the mark that it is ready.
+chmod 0711 /run/appos/redis /run/appos/convex /run/appos/backend /run/appos/nginx
 hand_over() {
-    chmod 0711 "/run/appos/$1"
     find "/run/appos/$1" -depth ! -name 'accounts-*' -exec chown "$2:" {} +
 }
 hand_over redis redis
 hand_over convex convex
 hand_over backend appos
-hand_over nginx root
 
 # Database
+# A restored backup brings owners of its own.
+for file in /appos/data/appos.db /appos/data/appos.db-wal /appos/data/appos.db-shm; do
+    [ ! -e "$file" ] || chown -h appos: "$file"
+done
 su -s /bin/sh -c "exec \"\$0\" \"\$@\"" appos /usr/local/lib/appos/database.sh
-exec supervisord -c /etc/supervisord.conf
+exec /usr/local/lib/appos/supervisord.py -c /etc/supervisord.conf

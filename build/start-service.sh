@@ -13,33 +13,12 @@ secret() { cat "$run/secrets/$1"; }
 after() {
     for other in "$@"; do
         [ -e "/run/appos/$other/ready" ] || log "waiting for $other"
-        until [ -e "/run/appos/$other/ready" ]; do sleep 0.1; done
+        until [ -e "/run/appos/$other/ready" ]; do sleep 0.05; done
     done
 }
 
-# ready_within SECONDS COMMAND...: marks the service as ready when COMMAND succeeds; ends it when that takes too long.
-# A grandchild does it, so that the service does not inherit a child it knows nothing of. The uptime cannot jump, the clock can.
-ready_within() {
-    limit=$1
-    shift
-    read -r now _ </proc/uptime
-    limit=$((${now%%.*} + limit))
-    (
-        (
-            until (exec "$@") >/dev/null 2>&1; do
-                kill -0 "$$" 2>/dev/null || exit 0
-                read -r now _ </proc/uptime
-                if [ "${now%%.*}" -ge "$limit" ]; then
-                    log "not ready in time"
-                    kill -s KILL "$$"
-                    exit 1
-                fi
-                sleep 0.1
-            done
-            : >"$run/ready"
-        ) &
-    )
-}
+# In a session of its own and as nobody's child: the service knows nothing of it, and what happens to the service does not happen to it.
+watch() { (setsid /usr/local/lib/appos/watch-service.sh "$service" "$$" &); }
 
 # What an earlier run of the service left behind goes first: orphaned workers would hold its port.
 if [ -s "$run/group" ]; then
@@ -66,7 +45,7 @@ requirepass $(secret redis_password)
 END
     REDISCLI_AUTH="$(secret redis_password)"
     export REDISCLI_AUTH
-    ready_within 300 sh -c "test \"\$(redis-cli -p 6379 ping)\" = PONG"
+    watch
     exec sh -c "exec redis-server /run/appos/redis/redis.conf --maxmemory \"\$((128000000 / 4 * 3))\""
     ;;
 convex)
@@ -75,7 +54,7 @@ convex)
     export DISABLE_METRICS_ENDPOINT=true
     export DOCUMENT_RETENTION_DELAY=172800
     export RUST_LOG=info
-    ready_within 120 wget -q -Y off -T 2 -O /dev/null http://127.0.0.1:3210/version
+    watch
     exec /usr/local/bin/convex-backend --interface=127.0.0.1 --port=3210 --site-proxy-port=3211 --convex-origin=http://127.0.0.1:3210 --convex-site=http://127.0.0.1:3211 --instance-name=appos --instance-secret="$(secret convex_instance_secret)" --local-storage=/appos/data/convex/storage --disable-beacon /appos/data/convex/db.sqlite3
     ;;
 backend)
@@ -88,12 +67,15 @@ backend)
     export DATABASE_FILE=/appos/data/appos.db
     export APPS_DIRECTORY=/appos/data/apps
     export LOG_LEVEL="$LOG_LEVEL"
-    ready_within 60 wget -q -Y off -T 2 -O /dev/null http://127.0.0.1:8080/api/health
+    export SERVICES_FILE=/run/appos/services
+    TERMINAL_TOKEN="$(secret terminal_token)"
+    export TERMINAL_TOKEN
+    watch
     exec /usr/local/bin/appos-backend
     ;;
 nginx)
     after backend
-    ready_within 60 nc -z -w 1 127.0.0.1 80
+    watch
     exec nginx -e stderr -g 'daemon off;'
     ;;
 *)

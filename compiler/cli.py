@@ -243,6 +243,72 @@ def show(options: commands.Options, file: str | None) -> int:
     return 0
 
 
+def _checks() -> Sequence[str]:
+    from compiler.verify import command
+
+    return tuple(command.promises())
+
+
+@cli.command()
+@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@click.option("--local", is_flag=True, help="Verify Dockerfile.local; with --production, both.")
+@click.option("--production", is_flag=True, help="Verify Dockerfile: what is verified if nothing is said.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=_candidates(_checks),
+    help="Make this check only; may be repeated. See --list.",
+)
+@click.option("--faults", is_flag=True, help="Kill, stop, fill and break things, and see what comes of it.")
+@click.option(
+    "--keep", is_flag=True, help="Leave the container and the image; says how to look inside and how to remove them."
+)
+@click.option(
+    "--format",
+    type=click.Choice(("human", "json", "junit")),
+    default="human",
+    show_default=True,
+    help="How results are reported.",
+)
+@click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
+@click.option("--clean", metavar="NAME", help="Remove what an earlier verification left; it said the name.")
+@click.option("--list", "listed", is_flag=True, help="List the checks and what each promises, and do nothing.")
+@click.pass_obj
+def verify(options: commands.Options, /, **given: Any) -> int:
+    r"""Build the image, boot the container, and see that it does what the spec says.
+
+    On your own engine, under names, a port and volumes of its own, which are
+    removed in the end.
+
+    \b
+    Exit status: 0 fine; 1 a check failed; 2 the spec has problems; 3 no engine.
+    """
+    from compiler.verify import command
+
+    promises = command.promises()
+    if given["listed"]:
+        for name, promise in promises.items():
+            click.echo(f"{name:16} {promise}")
+        return 0
+    if given["clean"]:
+        return command.clean(given["clean"], given["engine"])
+    for name in given["only"]:
+        if name not in promises:
+            near = difflib.get_close_matches(name, promises, 1)
+            raise click.UsageError(
+                f"There is no check '{name}'. {f'Did you mean {near[0]}?' if near else 'See --list.'}"
+            )
+    return command.run(
+        command.Options(
+            given["file"] or options.file,
+            options.color,
+            tuple(name for name in ("production", "local") if given[name]) or ("production",),
+            *(given[name] for name in ("only", "faults", "keep", "format", "engine")),
+        )
+    )
+
+
 @cli.command()
 @click.argument("output", metavar="OUTPUT", shell_complete=_candidates(_outputs))
 def template(output: str) -> int:

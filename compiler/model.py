@@ -43,11 +43,15 @@ class Family(NamedTuple):
     name: str
     libc: str
     http_probe: tuple[str, ...]
+    answer_probe: tuple[str, ...]
     http_packages: tuple[str, ...]
     tcp_probe: tuple[str, ...]
     supervisor_packages: tuple[str, ...]
+    python: str
     database_packages: tuple[str, ...]
     timezone_packages: tuple[str, ...]
+    packers: Mapping[str, tuple[str, ...]]
+    unpackers: Mapping[str, tuple[str, ...]]
     run_as: tuple[str, ...]
     accounts: tuple[str, ...]
 
@@ -61,6 +65,7 @@ class Image(NamedTuple):
     packages: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     timezone: str
+    trim: bool
     platforms: tuple[str, ...]
     budget: int | None
     budget_compressed: int | None
@@ -111,6 +116,7 @@ class Artifact(NamedTuple):
     libc: str
     libraries: str
     precompress: bool
+    compress: str
     path: Path
 
 
@@ -120,6 +126,23 @@ class Ready(NamedTuple):
     command: tuple[Value, ...]
     network: bool
     timeout: int
+
+
+class Alive(NamedTuple):
+    """How to tell that a running service still works: a command for its own user, if there is anything to ask."""
+
+    command: tuple[Value, ...]
+    every: int
+    timeout: int
+    failures: int
+
+
+class Verify(NamedTuple):
+    """How to prove that a service keeps its data: commands that store ``$VALUE`` and print it, and files to damage."""
+
+    write: tuple[Value, ...]
+    read: tuple[Value, ...]
+    damage: tuple[str, ...]
 
 
 class File(NamedTuple):
@@ -147,6 +170,7 @@ class Service(NamedTuple):
     worker: str
     after: tuple[str, ...]
     ready: Ready | None
+    alive: Alive | None
     stop_signal: str
     grace: int
     restart: str
@@ -161,6 +185,7 @@ class Service(NamedTuple):
     capabilities: tuple[str, ...]
     writable: tuple[str, ...]
     brings_users: tuple[str, ...]
+    verify: Verify | None
     order: int
     path: Path
 
@@ -177,6 +202,7 @@ class Service(NamedTuple):
         texts = [*self.command, *(value for _, value in self.environment)]
         texts += [file.content for file in self.files if file.content]
         texts += self.ready.command if self.ready else ()
+        texts += self.alive.command if self.alive else ()
         return tuple(sorted({*self.secrets, *(p.name for text in texts for p in text if isinstance(p, Secret))}))
 
 
@@ -386,6 +412,16 @@ class App(NamedTuple):
         return len(self.services) > 1
 
     @property
+    def services_file(self) -> str:
+        """The list of what each service is doing, for whoever wants to know; empty without a supervisor."""
+        return f"{self.run}/services" if self.supervised else ""
+
+    @property
+    def watched(self) -> tuple[Service, ...]:
+        """The services beside which a watch runs."""
+        return tuple(service for service in self.services if self.watches(service))
+
+    @property
     def gateway(self) -> Service | None:
         """The service that answers the routes."""
         return next((service for service in self.services if service.gateway), None)
@@ -412,18 +448,26 @@ class App(NamedTuple):
             wanted.update(self.image.family.database_packages)
         if self.image.timezone:
             wanted.update(self.image.family.timezone_packages)
+        for artifact in self.packed:
+            wanted.update(self.image.family.unpackers[artifact.compress])
         if any(command[0] == self.image.family.http_probe[0] for command in self.probes):
             wanted.update(self.image.family.http_packages)
         named = {package.split("=")[0].split("~")[0] for package in self.image.packages}
         return tuple(sorted(p for p in wanted if p in self.image.packages or p not in named))
 
     @property
+    def packed(self) -> tuple[Artifact, ...]:
+        """The artifacts that are stored compressed, and unpacked when the container starts."""
+        return tuple(artifact for artifact in self.artifacts if artifact.compress)
+
+    @property
     def probes(self) -> tuple[tuple[str, ...], ...]:
         """The commands, as far as they are plain, that ask services and the gateway how they are."""
         from compiler.values import plain
 
-        ready = [tuple(plain(word) or "" for word in s.ready.command) for s in self.services if s.ready]
-        return (*ready, *self.health.commands)
+        asked = [service.ready.command for service in self.services if service.ready]
+        asked += [service.alive.command for service in self.services if service.alive]
+        return (*(tuple(plain(word) or "" for word in command) for command in asked if command), *self.health.commands)
 
     @property
     def accounts(self) -> tuple[str, ...]:
@@ -451,6 +495,10 @@ class App(NamedTuple):
     def announces(self, service: Service) -> bool:
         """Whether somebody looks at the mark that the service is ready: other services, or the health check."""
         return self.supervised or ("test", "-e", f"{service.run}/ready") in self.health.commands
+
+    def watches(self, service: Service) -> bool:
+        """Whether a watch runs beside the service: until it is ready, or as long as it runs."""
+        return bool(service.alive or (service.ready and self.announces(service)))
 
     def text(self, output: str, point: str) -> str:
         """The raw text of the spec for a named point of an output, or nothing."""

@@ -26,6 +26,13 @@ def _supervised(app: App) -> bool:
     return app.supervised
 
 
+def _trimmed(app: App) -> bool:
+    return app.image.trim and app.supervised
+
+
+BUILD_ONLY = ("trim.py",)
+"""What a Dockerfile runs, and the image does not keep."""
+
 OUTPUTS = (
     Output("Dockerfile", 0o644, _always),
     Output("Dockerfile.dockerignore", 0o644, _always),
@@ -38,6 +45,9 @@ OUTPUTS = (
     Output("nginx.conf", 0o644, lambda app: app.gateway is not None),
     Output("entrypoint.sh", 0o755, _always),
     Output("start-service.sh", 0o755, _always),
-    Output("exit-listener.sh", 0o755, _supervised),
+    Output("watch-service.sh", 0o755, lambda app: bool(app.watched)),
+    Output("supervisord.py", 0o755, _supervised),
+    Output("listener.sh", 0o755, _supervised),
     Output("database.sh", 0o755, lambda app: app.database is not None),
+    Output("trim.py", 0o755, _trimmed),
 )

@@ -40,6 +40,8 @@ REFERENCES = {
     "${volume.NAME}": "where the volume is mounted",
     "${artifact.NAME}": "where the artifact is installed",
     "${database}": "the path of the SQLite file",
+    "${services}": "the path of the list of what the services are doing: a line for each, as `NAME STATE SECONDS`, "
+    "with the state as supervisord calls it and the Unix time since when; there is none in a container of one service",
     "${setting.NAME}": "the value of the setting; known when the container starts",
     "${secret.NAME}": "the secret; known when the container starts, never written into a committed file or the image",
 }
@@ -62,6 +64,7 @@ COMMANDS = (
     ("appos-compile show", "prints the complete model, with presets and defaults filled in"),
     ("appos-compile explain CODE", "explains a problem, with a wrong and a right example"),
     ("appos-compile schema", "prints the JSON Schema of the spec"),
+    ("appos-compile verify", "builds the image, boots the container, and sees that it does what the spec says"),
     ("appos-compile template OUTPUT", "prints the template of a generated file, to be replaced by one of your own"),
     ("appos-compile completion SHELL", "prints the completion script for bash, zsh or fish"),
 )
@@ -217,8 +220,8 @@ def _references() -> str:
     rows = "".join(f"| `{name}` | {text} |\n" for name, text in REFERENCES.items())
     return (
         "\n## References\n\n"
-        "In `command`, `environment`, `files`, `ready` and `data` of a service, and in `health.exec`. "
-        "A literal `${` is written `$${`.\n\n| | |\n|---|---|\n" + rows
+        "In `command`, `environment`, `files`, `ready`, `alive`, `verify` and `data` of a service, and in "
+        "`health.exec`. A literal `${` is written `$${`.\n\n| | |\n|---|---|\n" + rows
     )
 
 

@@ -44,6 +44,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
         views.basename,
         views.bind,
         views.context,
+        views.dirname,
         views.exposed,
         views.hooks,
         views.is_prebuilt,

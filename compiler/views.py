@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Any
 
-from compiler.outputs import OUTPUTS
+from compiler.outputs import BUILD_ONLY, OUTPUTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,12 +69,18 @@ def wanted(name: str, app: App) -> bool:
 
 def scripts(app: App) -> list[str]:
     """The generated scripts of the image."""
-    return [output.name for output in OUTPUTS if output.name.endswith(".sh") and wanted(output.name, app)]
+    names = (output.name for output in OUTPUTS if output.name not in BUILD_ONLY)
+    return [name for name in names if name.endswith((".sh", ".py")) and wanted(name, app)]
 
 
 def hooks(app: App) -> list[str]:
     """The user's scripts, each once."""
     return list(dict.fromkeys((*app.first_start, *app.before_services)))
+
+
+def dirname(path: str) -> str:
+    """The directory of a path."""
+    return path.rpartition("/")[0]
 
 
 def basename(path: str) -> str:
@@ -85,7 +91,8 @@ def basename(path: str) -> str:
 def context(app: App, local: bool) -> list[str]:
     """The paths of the tree that a Dockerfile copies, sorted."""
     paths = {f"{app.output}/{name}" for name in scripts(app)}
-    paths |= {f"{app.output}/{name}" for name in ("supervisord.conf", "nginx.conf") if wanted(name, app)}
+    others = ("supervisord.conf", "nginx.conf", *BUILD_ONLY)
+    paths |= {f"{app.output}/{name}" for name in others if wanted(name, app)}
     for artifact in app.artifacts:
         if is_prebuilt(artifact, local):
             paths.add(artifact.prebuilt)

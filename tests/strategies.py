@@ -273,6 +273,8 @@ class Maker:
         yield from (f"artifact.{name}" for name in self.artifacts)
         if self.database:
             yield "database"
+        if len(self.services) > 1:
+            yield "services"
         for name, service in self.services.items():
             yield f"service.{name}.host"
             if service["port"]:
@@ -424,6 +426,28 @@ def _ready(m: Maker) -> Any:
     return made
 
 
+def _alive(m: Maker) -> Any:
+    service = m.services[m.service]
+    if service["once"]:
+        return OMIT
+    if len(m.services) == 1:
+        return False
+    if m.chance(4):
+        return m.chance(2)
+    over_http = service["port"] and not service["preset"] and service["protocol"] == "http"
+    m.route = {"question": m.one(("", "tcp", "exec", *(["http"] if over_http else [])))}
+    return m.fill("alive", m.route["question"]) or OMIT
+
+
+def _question(kind: str, make: Make) -> Make:
+    """A way to ask, of which there is one at most."""
+    return lambda m: make(m) if m.route["question"] == kind else OMIT
+
+
+def _verify(m: Maker) -> Any:
+    return OMIT if m.services[m.service]["once"] else m.fill("verify")
+
+
 def _command(m: Maker) -> Any:
     if m.services[m.service]["preset"]:
         return OMIT
@@ -461,7 +485,12 @@ def _data(m: Maker) -> Any:
 
 def _artifact(m: Maker, name: str) -> Data:
     libc = m.one(("", "static", "glibc") if m.family == "debian" else ("", "static", "musl", "glibc"))
-    m.route = {"artifact": name, "kind": m.one(("build", "from", "fetch", "prebuilt")), "libc": libc}
+    m.route = {
+        "artifact": name,
+        "kind": m.one(("build", "from", "fetch", "prebuilt")),
+        "libc": libc,
+        "precompress": False,
+    }
     return m.fill("artifact", "build", "from", "fetch", "prebuilt", "install", "libc", "libraries")
 
 
@@ -508,6 +537,23 @@ def _sha256(m: Maker) -> Any:
 
 def _packages(m: Maker) -> list[str]:
     return m.some(("curl", "ca-certificates", "git=2.43.0-r0", "bash~5", "libstdc++", "g++>=13", "nginx@edge"), 0, 3)
+
+
+def _trim(m: Maker) -> Any:
+    """Not where another than the supervisor uses Python."""
+    presets_of_python = ("gunicorn", "uvicorn")
+    used = any(service["preset"] in presets_of_python for service in m.services.values())
+    return OMIT if used or len(m.services) == 1 else m.chance(2)
+
+
+def _compress(m: Maker) -> Any:
+    """A single file that can be unpacked somewhere."""
+    return m.one(("zstd", "xz")) if m.mounts and not m.route["precompress"] else OMIT
+
+
+def _precompress(m: Maker) -> bool:
+    m.route["precompress"] = m.chance(2)
+    return bool(m.route["precompress"])
 
 
 def _fetch_path(m: Maker) -> Any:
@@ -627,6 +673,7 @@ FIELDS: dict[str, dict[str, Make]] = {
             for name in m.some(("a", "org.opencontainers.image.title", "b-c.d"), 0, 3)
         },
         "timezone": _pick("Europe/Berlin", "UTC", "Etc/GMT+3"),
+        "trim": _trim,
         "platforms": _list(("linux/amd64", "linux/arm64")),
         "budget": lambda m: m.fill("image.budget") or "100MB",
     },
@@ -641,7 +688,8 @@ FIELDS: dict[str, dict[str, Make]] = {
         "mode": _pick("755", "0644", "1777"),
         "libc": _libc,
         "libraries": _libraries,
-        "precompress": _flag,
+        "precompress": _precompress,
+        "compress": _compress,
     },
     "artifact.from": {"image": _pick(*IMAGES), "path": _pick(*PATHS)},
     "build": {
@@ -668,6 +716,7 @@ FIELDS: dict[str, dict[str, Make]] = {
         "gateway": _gateway,
         "after": _of_service("after", preset=True),
         "ready": _ready,
+        "alive": _alive,
         "stop": lambda m: m.fill("service.stop"),
         "restart": lambda m: OMIT if m.services[m.service]["once"] else m.one(("always", "on-failure", "never")),
         "once": lambda m: m.services[m.service]["once"],
@@ -680,6 +729,7 @@ FIELDS: dict[str, dict[str, Make]] = {
         "capabilities": _list(("NET_BIND_SERVICE", "SYS_NICE", "CHOWN")),
         "writable": _list(("/var/cache/x", "/opt/w@1", "/var/log/y")),
         "accounts": _list(("www", "redis-x", "app")),
+        "verify": _verify,
     },
     "service.gateway": {"server": lambda _: "nginx", "user": _pick("www", "root", "nginx")},
     "service.stop": {
@@ -692,6 +742,19 @@ FIELDS: dict[str, dict[str, Make]] = {
         "exec": lambda m: [m.one(PROGRAMS), *(m.value() for _ in range(m.number(0, 3)))],
         # Long enough for a program that is started by a test on a busy machine.
         "timeout": _pick("60500ms", "2m", "1h"),
+    },
+    "alive": {
+        "http": _question("http", _pick("/livez", "/a?b=c&d=%20;e")),
+        "tcp": _question("tcp", _pick(5000, 65535)),
+        "exec": _question("exec", lambda m: [m.one(PROGRAMS), *(m.value() for _ in range(m.number(0, 3)))]),
+        "every": _pick(*DURATIONS),
+        "timeout": _pick(*DURATIONS),
+        "failures": _pick(1, 3, 100),
+    },
+    "verify": {
+        "write": lambda m: ["sh", "-c", m.value(secrets=False), *m.some((0, 7, True), 0, 1)],
+        "read": lambda m: [m.one(PROGRAMS), m.value(secrets=False)],
+        "damage": lambda m: m.some(("${self.run}/*.log", "/data/x y/[a-z]*", "/a"), 0, 3),
     },
     "file": {
         "content": _content,
@@ -845,7 +908,22 @@ FIELDS: dict[str, dict[str, Make]] = {
 
 FREE = frozenset(
     (
-        *("", "image", "artifact", "build", "fetch", "service", "ready", "file", "route", "http", "volume", "database"),
+        *(
+            "",
+            "image",
+            "artifact",
+            "build",
+            "fetch",
+            "service",
+            "ready",
+            "alive",
+            "verify",
+            "file",
+            "route",
+            "http",
+            "volume",
+            "database",
+        ),
         *("port_mapping", "secret", "setting", "health", "limits", "hooks", "extra"),
     )
 )

@@ -81,9 +81,9 @@ ADDITIONS = {
         "supervisord.conf", "[program:backend]", "[program:extra]\ncommand=/bin/extra --flag\nautorestart=false\n\n"
     ),
     "entrypoint, at the start": _before("entrypoint.sh", "fail() {", "export MALLOC_ARENA_MAX=2\n"),
-    "entrypoint, at the end": _before("entrypoint.sh", "exec supervisord", 'echo "almost there: $HOME"\n'),
+    "entrypoint, at the end": _before("entrypoint.sh", "exec /usr/local/lib", 'echo "almost there: $HOME"\n'),
     "entrypoint, a function at the end": _before(
-        "entrypoint.sh", "exec supervisord", "warm_up() {\n    touch /run/appos/warm\n}\nwarm_up\n"
+        "entrypoint.sh", "exec /usr/local/lib", "warm_up() {\n    touch /run/appos/warm\n}\nwarm_up\n"
     ),
     ".env, at the end": _end(".env", "COMPOSE_PROFILES=debug\n"),
     ".env, in the middle": _before(".env", "CONTAINER_NAME=", "EDITOR='a $b # c'\n"),

@@ -11,14 +11,15 @@ import pytest
 
 from compiler.views import context
 from tests.compiled import CASES, DIRECTORIES, result
-from tests.readers import compose, dockerfile, nginx, schemas, shell, sqlite, supervisord
+from tests.readers import compose, dockerfile, nginx, schemas, shell, sqlite, supervisord, tools
 
 EXCUSED = {
     "checkov:skip=CKV_DOCKER_3": 23,  # process 1 has to become the services' accounts
     "hadolint ignore=DL3008": 15,  # a release's repositories keep only the newest build of a package (apt)
-    "hadolint ignore=DL3018": 20,  # likewise (apk)
+    "hadolint ignore=DL3018": 22,  # likewise (apk)
     "hadolint ignore=DL3059": 7,  # each step of a build is cached by itself
     "hadolint ignore=DL3066": 2,  # the package that brings an account gives it its number
+    "shellcheck disable=SC2086": 11,  # words are meant as words
     "shellcheck disable=SC2089": 1,  # quotes in a value belong to it
     "shellcheck disable=SC2090": 1,  # likewise, where it is exported
     "shellcheck disable=SC2254": 11,  # a set of characters is meant as a pattern
@@ -150,6 +151,13 @@ def test_shell_scripts(case: str, trees: dict[str, Path]) -> None:
     for path in scripts:
         shell.check(path)
     assert shell.shellcheck(*scripts) == []
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if result(case).app.supervised])
+def test_the_launcher_of_supervisord(case: str, trees: dict[str, Path]) -> None:
+    # The oldest Python of a base: Ubuntu 20.04 has 3.8.
+    rules = ["--isolated", "--no-cache", "--select=E,F,W,B,SIM,UP", "--line-length=140", "--target-version=py38"]
+    tools.output(tools.call([tools.program("ruff"), "check", *rules, *_outputs(trees, case, "*.py")]))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if result(case).app.database])

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -137,8 +136,8 @@ def meaning(
             volumes = spec["volumes"]
             volume = volumes[spec["database"].get("volume", next(iter(volumes)))]
             return f"{volume['mount']}/{spec['database']['file']}"
-        if kind == "app":
-            return str(spec["name"])
+        if kind in ("app", "services"):
+            return {"app": str(spec["name"]), "services": f"/run/{spec['name']}/services"}[kind]
         if kind in ("volume", "artifact"):
             return str(spec[f"{kind}s"][name]["mount" if kind == "volume" else "install"])
         return secret[name] if kind == "secret" else setting[name]
@@ -322,6 +321,9 @@ case $(readlink "/proc/$$/fd/1") in /dev/null) name=ready.$$ ;; esac
 cat "/proc/$$/cmdline" >"{box}/out/$name.argv"
 cat "/proc/$$/environ" >"{box}/out/$name.environ"
 pwd -P >"{box}/out/$name.directory"
+# Nobody is asked for the readiness of a service that has ended.
+case $name in ready.*) rm -f "{box}/asked" ;; esac
+while [ -e "{box}/asked" ]; do sleep 0.01; done
 """
 SHIMS = """\
 chown() { :; }
@@ -364,7 +366,8 @@ class Box:
     def program(self, path: str, text: str = "") -> None:
         """Makes a program, one that records how it was started unless it is given."""
         path = path if path.startswith("/") else f"/bin/{path}"
-        grow(self.root, {path.lstrip("/"): f"#!/bin/sh\n{text}\n" if text else self._dump})
+        text = text if text.startswith("#!") else f"#!/bin/sh\n{text}\n" if text else self._dump
+        grow(self.root, {path.lstrip("/"): text})
         os.chmod(self.root + path, 0o755)  # noqa: S103 - a program
 
     def run(self, sh: str, script: str, *arguments: str, environment: Mapping[str, str]) -> Started:
@@ -435,6 +438,7 @@ def test_a_service_gets_its_arguments_environment_and_files(case: Case, sh: str)
 
 def gets_what_the_spec_says(made: Compiled, name: str, sandbox: Box, sh: str) -> None:
     spec, said = made.spec, made.said(name)
+    service = next(service for service in made.result.app.services if service.name == name)
     secrets = {secret.name: given_secret(made, secret.name) for secret in made.result.app.secrets}
     public = defaults(spec)
     script = made.files["start-service.sh"].content
@@ -453,8 +457,13 @@ def gets_what_the_spec_says(made: Compiled, name: str, sandbox: Box, sh: str) ->
         )
     sandbox.program(said["command"][0])
     asked = said.get("ready", {}).get("exec")
-    if asked:
+    if asked and made.result.app.watches(service):
         sandbox.program(asked[0])
+        grow(sandbox.root, {"asked": ""})
+    if made.result.app.watched:
+        interpreter = tools.program(sh) + (" sh" if sh == "busybox" else "")
+        watch = made.files["watch-service.sh"].content.replace("/bin/sh", interpreter, 1)
+        sandbox.program(f"/usr/local/lib/{spec['name']}/watch-service.sh", sandbox.moved(watch))
 
     def arrives(text: Any) -> str:
         return sandbox.moved(meaning(text, spec, name, secrets, public))
@@ -467,11 +476,8 @@ def gets_what_the_spec_says(made: Compiled, name: str, sandbox: Box, sh: str) ->
     assert {key: started.environment.get(key) for key in environment} == environment
     assert set(started.environment) <= {"PATH", "HOME", "PWD", "OLDPWD", "SHLVL", "_", *public, *environment}
     finds_its_files(made, name, sandbox, arrives)
-    service = next(service for service in made.result.app.services if service.name == name)
-    if asked and made.result.app.announces(service):
-        deadline = time.monotonic() + 10
-        while not (ready := sandbox.ready()) and time.monotonic() < deadline:
-            time.sleep(0.01)
+    if asked and made.result.app.watches(service):
+        ready = sandbox.ready()
         assert ready is not None
         assert ready.arguments == [arrives(word) for word in asked[1:]]
 
@@ -496,7 +502,7 @@ def test_settings_and_secrets_reach_the_services(case: Case, sh: str, every: boo
         secret.variable: given_secret(made, secret.name) for secret in app.secrets if every or not secret.generate
     }
     with box(made) as sandbox:
-        sandbox.program("supervisord")
+        sandbox.program(f"/usr/local/lib/{name}/supervisord.py")
         sandbox.program(f"/usr/local/lib/{name}/start-service.sh")
         sandbox.program(f"/usr/local/lib/{name}/database.sh", "exit 0")
         for script in (*app.first_start, *app.before_services):
@@ -508,6 +514,9 @@ def test_settings_and_secrets_reach_the_services(case: Case, sh: str, every: boo
         expected = {key: sandbox.moved(value) for key, value in defaults(made.spec).items()} | told
         assert {key: started.environment.get(key) for key in expected} == expected
         assert not {secret.variable for secret in app.secrets} & set(started.environment)
+        if app.supervised:
+            listed = [line.split(" ")[:2] for line in sandbox.read(f"/run/{name}/services").splitlines()]
+            assert listed == [[service.name, "STOPPED"] for service in app.services]
         for service in app.services:
             for secret in app.secrets:
                 path = f"/run/{name}/{service.name}/secrets/{secret.name}"
@@ -526,6 +535,8 @@ def said_secrets(made: Compiled, name: str) -> set[str]:
     """The secrets that the spec says a service reads."""
     said = made.said(name)
     texts = [*said.get("command", ()), *said.get("environment", {}).values(), *said.get("ready", {}).get("exec", ())]
+    alive = said.get("alive")
+    texts += alive.get("exec", ()) if isinstance(alive, dict) else ()
     texts += [
         f["content"] if "content" in f else made.tree[f["template"]]
         for f in said.get("files", {}).values()

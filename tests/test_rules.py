@@ -48,12 +48,19 @@ def fetched(sums: str) -> str:
     return f"install: /srv/a, fetch: {{url: 'https://example.org/a-{{arch}}', sha256: {sums}}}"
 
 
+def two(image: str, command: str = "[/usr/local/bin/job]") -> str:
+    """A spec with two services, with these fields of the image and this command of the second one."""
+    return HEAD.replace("3.22", f"3.22{image}") + WEB + f"  job: {{command: {command}, user: job}}\n"
+
+
 BOTH = f"{{amd64: '{ZERO}', arm64: '{ONE}'}}"
 
 FINE = {
     "nothing special": HEAD + WEB,
     "routes below each other": routed("/: {static: /srv/www}, /api/: {service: web}, /api/x: {service: web}"),
     "files and a service": routed("/: {static: /srv/www, service: web}"),
+    "a trimmed Python beside another": two(", trim: true, packages: [pyramid]", "[/usr/bin/pythonic, python3]"),
+    "a Python of its own": two(", trim: true", "[python, a.py]").replace("alpine:3.22", "python:3.13-alpine"),
     "a redirect elsewhere": routed("/: {service: web}, /a/: {redirect: /b/}, /c: {redirect: /c/}"),
     "a redirect to another site": routed("/: {redirect: 'https://example.org/'}"),
     "a route in the place of the hashed assets": routed("/: {static: /srv/www}, /assets/: {service: web}"),
@@ -158,6 +165,19 @@ WRONG = {
     "a day and more to become ready": (service("ready: {timeout: 25h}"), ["E089"]),
     "no time for a service to answer": (routed("/: {service: web, timeout: 0s}"), ["E089"]),
     "less memory than engines allow": (HEAD + WEB + "limits: {memory: 1MB}\n", ["E089"]),
+    "a trimmed Python of a package": (two(", trim: true, packages: [py3-yaml]"), ["E069"]),
+    "a trimmed Python of a shell": (two(", trim: true", "[sh, -c, 'cd /srv && python3 a.py']"), ["E069"]),
+    "a trimmed Python of a script": (two(", trim: true", "[/srv/a.py]"), ["E069"]),
+    "a trimmed Python of a hook": (two(", trim: true") + "hooks: {before_services: [hooks/a.py]}\n", ["E069"]),
+    "a trimmed Python of a raw text": (
+        two(", trim: true") + "extra: {Dockerfile: {packages: 'RUN pip install x'}}\n",
+        ["E069"],
+    ),
+    "a trimmed Python asked for twice": (
+        two(", trim: true", "[gunicorn, app:app], ready: {exec: [python3, ready.py]}"),
+        ["E069"],
+    ),
+    "a trimmed Python of nobody": (HEAD.replace("3.22", "3.22, trim: true") + WEB, ["E067"]),
     "a warning silenced elsewhere": (
         HEAD.replace("3.22", "3.16") + WEB + "silence: [{code: W001, at: services, reason: planned}]\n",
         ["W001", "W010"],
@@ -185,14 +205,15 @@ def test_a_silenced_warning_is_not_told() -> None:
 
 
 def test_the_variables_of_the_scripts_are_known() -> None:
-    # The other scripts are processes of their own, whose environment no service inherits.
+    # The other scripts are processes of their own: no service, and no command of one, inherits their environment.
     assigned = set()
-    for name in ("entrypoint.sh", "start-service.sh"):
+    for name in ("entrypoint.sh", "start-service.sh", "watch-service.sh"):
         lines = (ROOT / "templates" / f"{name}.j2").read_text("utf-8").splitlines()
         text = "\n".join(line for line in lines if not line.lstrip().startswith("#"))
         text = re.sub(r"\{%.*?%\}|\{\{.*?\}\}", "", text, flags=re.DOTALL)
         assigned |= set(re.findall(r"(?:^|[\s;(])([A-Za-z_][A-Za-z0-9_]*)=", text))
-        assigned |= {each for names in re.findall(r"\bfor (\w+) in\b|\bread -r (\w+)", text) for each in names}
+        assigned |= set(re.findall(r"\bfor (\w+) in\b", text))
+        assigned |= {each for names in re.findall(r"\bread -r ((?:\w+ ?)+)", text) for each in names.split()}
     lower = {each for each in assigned if each.islower()}
     assert lower - {"_"} == storage.SCRIPTS
     assert assigned - lower <= storage.TAKEN | {"", "_"}

@@ -35,11 +35,15 @@ def family(image: Data, families: Mapping[str, Data]) -> Family:
         name=name,
         libc=facts["libc"],
         http_probe=tuple(facts["http_probe"]),
+        answer_probe=tuple(facts["answer_probe"]),
         http_packages=tuple(facts["http_packages"]),
         tcp_probe=tuple(facts["tcp_probe"]),
         supervisor_packages=tuple(facts["supervisor_packages"]),
+        python=facts["python"],
         database_packages=tuple(facts["database_packages"]),
         timezone_packages=tuple(facts["timezone_packages"]),
+        packers={name: tuple(packages) for name, packages in facts["packers"].items()},
+        unpackers={name: tuple(packages) for name, packages in facts["unpackers"].items()},
         run_as=tuple(facts["run_as"]),
         accounts=tuple(facts["accounts"]),
     )
@@ -61,6 +65,7 @@ def image(data: Data, family: Family) -> Image:
         packages=tuple(image.get("packages", ())),
         labels=tuple(sorted(labels.items())),
         timezone=image.get("timezone", ""),
+        trim=image.get("trim", False),
         platforms=tuple(image.get("platforms", ())),
         budget=v.size(both["uncompressed"]) if "uncompressed" in both else None,
         budget_compressed=v.size(both["compressed"]) if "compressed" in both else None,
@@ -96,6 +101,7 @@ def artifact(name: str, data: Data, image: Data, families: Mapping[str, Data]) -
         libc=libc,
         libraries=data.get("libraries") or (copy["image"] if copy else build["image"] if build else ""),
         precompress=data.get("precompress", False),
+        compress=data.get("compress", ""),
         path=("artifacts", name),
     )
 

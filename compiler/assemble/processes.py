@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compiler import values as v
-from compiler.model import Family, File, Health, Ready, Service
+from compiler.model import Alive, Family, File, Health, Ready, Service, Verify
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,10 +20,14 @@ def services(
     """The services in the order of their start; ``home`` are their data directories."""
     order = _start_order({name: service.get("after", ()) for name, service in data["services"].items()})
     made = []
+    # Nothing would start a container's only service anew.
+    alone = len(order) == 1
     for number, name in enumerate(order, 1):
         service, path = data["services"][name], ("services", name)
         memory, gateway = service.get("memory"), service.get("gateway", {})
         once, run = service.get("once", False), f"/run/{data['name']}/{name}"
+        said = _Said(service, refer, family, path)
+        ready = None if once else _ready(said)
         made.append(
             Service(
                 name=name,
@@ -40,7 +44,8 @@ def services(
                 gateway=gateway.get("server", ""),
                 worker=gateway.get("user", ""),
                 after=tuple(dict.fromkeys(a for a in service.get("after", ()) if a in data["services"])),
-                ready=None if once else _ready(service, refer, family, path),
+                ready=ready,
+                alive=None if once or alone else _alive(said, ready, data["name"]),
                 stop_signal=service.get("stop", {}).get("signal", "TERM"),
                 grace=max(1, v.seconds(service.get("stop", {}).get("grace", "10s"))),
                 restart="never" if once else service.get("restart", "always"),
@@ -64,6 +69,7 @@ def services(
                 capabilities=tuple(service.get("capabilities", ())),
                 writable=tuple(service.get("writable", ())),
                 brings_users=(*service.get("accounts", ()), *((gateway["user"],) if gateway else ())),
+                verify=_verify(service, refer, (*path, "verify")),
                 order=number,
                 path=path,
             )
@@ -109,23 +115,85 @@ def _probe(template: tuple[str, ...], **values: Any) -> tuple[str, ...]:
     return tuple(word.format(**values) if word.startswith("{") or "{" in word else word for word in template)
 
 
-def _ready(service: Data, refer: References, family: Family, path: Path) -> Ready | None:
-    ready, port = service.get("ready", {}), service.get("port")
-    timeout = max(1, v.seconds(ready.get("timeout", "60s")))
-    if "exec" in ready:
-        return Ready(
-            _command(ready["exec"], refer, (*path, "ready", "exec"), str(path[-1])), network=False, timeout=timeout
-        )
-    if "http" in ready and port:
-        url = f"http://127.0.0.1:{port}{ready['http']}"
-        return Ready(
-            tuple(map(v.literal, _probe(family.http_probe, seconds=2, url=url))), network=True, timeout=timeout
-        )
-    target = ready.get("tcp") or (port if service.get("protocol") != "udp" else None)
-    if not target:
+class _Said(NamedTuple):
+    """What the spec says of a service, and what it takes to understand it."""
+
+    service: Data
+    refer: References
+    family: Family
+    path: Path
+
+
+class _Asked(NamedTuple):
+    """A command that asks a service, and whether it does so over the network."""
+
+    command: tuple[Value, ...]
+    network: bool
+
+
+def _asked(said: _Said, key: str, seconds: int) -> _Asked | None:
+    """What ``key``, which is ready or alive, says how to ask; else whether its port accepts connections."""
+    how, port = said.service.get(key, {}), said.service.get("port")
+    if "exec" in how:
+        command = _command(how["exec"], said.refer, (*said.path, key, "exec"), str(said.path[-1]))
+        return _Asked(command, network=False)
+    target = how.get("tcp") or (port if said.service.get("protocol") != "udp" else None)
+    if "http" in how and port:
+        words = _probe(said.family.http_probe, seconds=seconds, url=f"http://127.0.0.1:{port}{how['http']}")
+    elif target:
+        words = _probe(said.family.tcp_probe, host="127.0.0.1", port=target)
+    else:
         return None
-    return Ready(
-        tuple(map(v.literal, _probe(family.tcp_probe, host="127.0.0.1", port=target))), network=True, timeout=timeout
+    return _Asked(tuple(map(v.literal, words)), network=True)
+
+
+def _ready(said: _Said) -> Ready | None:
+    timeout = max(1, v.seconds(said.service.get("ready", {}).get("timeout", "60s")))
+    asked = _asked(said, "ready", 2)
+    return Ready(*asked, timeout=timeout) if asked else None
+
+
+def _alive(said: _Said, ready: Ready | None, app: str) -> Alive | None:
+    """What the spec asks; else the same as for readiness, but any answer over HTTP will do.
+
+    A service that says 503, because something is away that it depends on, would not get better by starting anew.
+    """
+    service = said.service
+    alive, port = service.get("alive", True), service.get("port")
+    if alive is False:
+        return None
+    how = {} if alive is True else alive
+    timeout = max(1, v.seconds(how.get("timeout", "5s")))
+    command = ready.command if ready else ()
+    if any(key in how for key in ("http", "tcp", "exec")):
+        asked = _asked(said, "alive", timeout)
+        command = asked.command if asked else ()
+    elif port and (service.get("gateway") or "http" in service.get("ready", {})):
+        # The gateway answers this place itself: the services behind it are looked after by themselves.
+        place = f"/.{app}/alive" if service.get("gateway") else service["ready"]["http"]
+        words = _probe(said.family.answer_probe, seconds=timeout, url=f"http://127.0.0.1:{port}{place}")
+        command = tuple(map(v.literal, words))
+    return Alive(
+        command=command,
+        every=max(1, v.seconds(how.get("every", "10s"))),
+        timeout=timeout,
+        failures=how.get("failures", 3),
+    )
+
+
+def _verify(service: Data, refer: References, path: Path) -> Verify | None:
+    data = service.get("verify")
+    if not data or service.get("data") is False:
+        # What a preset would prove is that data is kept.
+        return None
+
+    def files(index: int, text: str) -> str:
+        return v.plain(refer(text, (*path, "damage", index), str(path[1]), secrets=False)) or ""
+
+    return Verify(
+        write=_command(data.get("write", ()), refer, (*path, "write"), str(path[1])),
+        read=_command(data.get("read", ()), refer, (*path, "read"), str(path[1])),
+        damage=tuple(files(index, text) for index, text in enumerate(data.get("damage", ()))),
     )
 
 

@@ -76,6 +76,10 @@ class References:
 
     def _unknown(self, match: re.Match[str], name: str, own: Meanings, path: Path) -> None:
         # Thousands of unknown names among thousands of known ones would take minutes.
+        if name == "services" and len(self._data["services"]) == 1:
+            message = "${services} is written by the supervisor, and a container of one service has none"
+            self._problem("E067", message, path, "remove it, or add a service")
+            return
         near = nearest(name, [*own, *self._shared]) if len(self.problems) * len(self._shared) < MANY else None
         hint = f"did you mean ${{{near}}}? A literal" if near else "a literal"
         self._problem("E044", f"{match.group()} refers to nothing", path, f"{hint} ${{ is written $${{")
@@ -88,6 +92,8 @@ class References:
         meanings: Meanings = {"app.name": data["name"]}
         if database:
             meanings["database"] = database
+        if len(data["services"]) > 1:
+            meanings["services"] = f"/run/{data['name']}/services"
         meanings |= {f"volume.{name}": volume["mount"] for name, volume in data.get("volumes", {}).items()}
         meanings |= {f"artifact.{name}": artifact["install"] for name, artifact in data.get("artifacts", {}).items()}
         meanings |= {f"secret.{name}": v.Secret(name) for name in data.get("secrets", {})}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from compiler.rules import gateway, image, limits, outputs, processes, storage
+from compiler.rules import gateway, image, limits, outputs, processes, storage, trim
 from compiler.rules.context import Context, Facts
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ RULES: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     image.base,
     image.artifacts,
     image.destinations,
+    trim.trim,
     processes.services,
     processes.order,
     processes.listening,

@@ -82,10 +82,14 @@ def artifacts(ctx: Context) -> Iterator[Problem]:
         yield from _linked(ctx, artifact)
         if artifact.name in STAGES:
             yield ctx.key("E063", path, f'a Dockerfile keeps the name "{artifact.name}" for itself', "rename it")
-        if artifact.libc == "glibc" and f"{artifact.name}-libraries" in stages:
-            other = stages[f"{artifact.name}-libraries"].path
-            message = f'"{other[1]}" is the name of the stage with the libraries of "{artifact.name}"'
-            yield ctx.key("E063", other, message, "choose another name")
+        yield from _packed(ctx, artifact)
+        for wanted, name, what in (
+            (artifact.libc == "glibc", f"{artifact.name}-libraries", "with the libraries of"),
+            (artifact.compress, f"{artifact.name}-packed", "that compresses"),
+        ):
+            if wanted and name in stages:
+                message = f'"{name}" is the name of the stage {what} "{artifact.name}"'
+                yield ctx.key("E063", stages[name].path, message, "choose another name")
     images: list[tuple[str, Path]] = [(ctx.app.image.base, ("image", "base"))]
     images += [(a.copy.image, (*a.path, "from", "image")) for a in ctx.app.artifacts if a.copy]
     images += [(a.build.image, (*a.path, "build", "image")) for a in ctx.app.artifacts if a.build]
@@ -144,6 +148,16 @@ def _linked(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
     elif artifact.libc == "glibc" and libc == "musl" and "alpine" in artifact.libraries:
         where = "libraries" if "libraries" in ctx.data["artifacts"][artifact.name] else "libc"
         yield ctx.at("E064", (*path, where), f'"{artifact.libraries}" has no glibc to copy', hint)
+
+
+def _packed(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
+    path = (*artifact.path, "compress")
+    if artifact.compress and not ctx.app.state:
+        message = f'there is no volume onto which "{artifact.name}" could be unpacked'
+        yield ctx.key("E068", path, message, "add a volume, or remove compress")
+    if artifact.compress and artifact.precompress:
+        message = f'"{artifact.name}" is either a directory for the gateway or a single file to unpack'
+        yield ctx.key("E068", path, message, "remove precompress or compress")
 
 
 def _copied(file: File, service: Service) -> bool:

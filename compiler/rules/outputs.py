@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from compiler.rules.context import Context
 
 NEEDED = (
-    *("Dockerfile", "entrypoint.sh", "start-service.sh", "exit-listener.sh"),
-    *("supervisord.conf", "nginx.conf", "database.sh"),
+    *("Dockerfile", "entrypoint.sh", "start-service.sh", "watch-service.sh", "listener.sh", "supervisord.py"),
+    *("supervisord.conf", "nginx.conf", "database.sh", "trim.py"),
 )
 """Outputs that others refer to, so that they cannot be switched off."""
 

@@ -28,7 +28,7 @@ CAPABILITIES = frozenset(
 )
 """https://man7.org/linux/man-pages/man7/capabilities.7.html"""
 
-OWN = ("exit-listener", "supervisor", "secrets")
+OWN = ("listener", "services", "supervisor", "secrets")
 """Names of programs and directories of the container itself."""
 
 PRIVILEGED = 1024
@@ -53,7 +53,9 @@ def services(ctx: Context) -> Iterator[Problem]:
             message = f'"{service.name}" runs as {service.user}, and only root may listen on port {service.port}'
             hint = "use a port from 1024 on; the published port is another matter"
             yield ctx.at("E054", (*path, "port"), message, hint)
-        yield from _ready(ctx, service)
+        for key in ("ready", "alive"):
+            yield from _asked(ctx, service, key)
+        yield from _proof(ctx, service)
         yield from _once(ctx, service)
         for file in service.files:
             yield from _file(ctx, service, file)
@@ -63,20 +65,41 @@ def services(ctx: Context) -> Iterator[Problem]:
         yield ctx.key("E059", (*ctx.app.services[-1].path, "once"), message, "add a service that stays, or remove once")
 
 
-def _ready(ctx: Context, service: Service) -> Iterator[Problem]:
-    path, ready = service.path, ctx.data["services"][service.name].get("ready", {})
-    yield from ctx.one_of("E056", (*path, "ready"), f'the readiness of "{service.name}"', ("http", "tcp", "exec"))
-    if "http" in ready and not service.port:
-        message = f'"{service.name}" has no port to ask for readiness'
-        yield ctx.key("E057", (*path, "ready", "http"), message, f"add port: to {service.name}")
-    elif "http" in ready and service.protocol != "http":
+def _asked(ctx: Context, service: Service, key: str) -> Iterator[Problem]:
+    """What ``ready`` or ``alive`` asks can be asked."""
+    path, said = (*service.path, key), ctx.data["services"][service.name].get(key)
+    asked = said if isinstance(said, dict) else {}
+    word = {"ready": "readiness", "alive": "liveness"}[key]
+    if asked:
+        yield from ctx.one_of("E056", path, f'the {word} of "{service.name}"', ("http", "tcp", "exec"))
+    if "http" in asked and not service.port:
+        message = f'"{service.name}" has no port to ask for {word}'
+        yield ctx.key("E057", (*path, "http"), message, f"add port: to {service.name}")
+    elif "http" in asked and service.protocol != "http":
         message = f'"{service.name}" speaks {service.protocol}, so it cannot be asked over HTTP'
-        yield ctx.key("E057", (*path, "ready", "http"), message, "use tcp or exec")
+        yield ctx.key("E057", (*path, "http"), message, "use tcp or exec")
+    mark = ctx.app.origins.key(path)
+    if key == "alive" and said and not ctx.app.supervised and not ctx.app.origins.inherited(mark, path):
+        message = "a container of one service has nothing that would start it anew"
+        yield ctx.key("E067", path, message, "remove alive: the restart policy and the health check are the engine's")
+
+
+def _proof(ctx: Context, service: Service) -> Iterator[Problem]:
+    """The commands of ``verify`` see the secrets that the service sees, and no others."""
+    if service.verify is None:
+        return
+    for key, words in (("write", service.verify.write), ("read", service.verify.read)):
+        for index, word in enumerate(words):
+            for piece in word:
+                if isinstance(piece, Secret) and piece.name not in service.sees:
+                    message = f'the service "{service.name}" has no secret "{piece.name}", so its commands have none'
+                    hint = f"add it: secrets: [{piece.name}]"
+                    yield ctx.at("E058", (*service.path, "verify", key, index), message, hint)
 
 
 def _once(ctx: Context, service: Service) -> Iterator[Problem]:
     data = ctx.data["services"][service.name]
-    word = next((word for word in ("restart", "ready", "gateway") if word in data), None)
+    word = next((word for word in ("restart", "ready", "alive", "verify", "gateway") if word in data), None)
     if service.once and word:
         message = f'"{service.name}" runs once: {word} means nothing for it'
         yield ctx.key("E059", (*service.path, word), message, f"remove {word}, or once")

@@ -24,8 +24,9 @@ TAKEN = frozenset(
 
 SCRIPTS = frozenset(
     (
-        *("allowed", "generate", "group", "kept", "layout", "length", "limit", "made_of", "now", "other", "permanent"),
-        *("run", "secret", "service"),
+        *("allowed", "asking", "began", "born", "children", "every", "failures", "generate", "group", "kept", "layout"),
+        *("left", "length", "limit", "line", "made_of", "main", "name", "new", "now", "other", "permanent", "process"),
+        *("run", "secret", "service", "since", "state", "status", "sum", "times", "versions", "volume"),
     )
 )
 """Variables of the container's scripts: one of the same name would change what they do, or be changed by them."""
@@ -182,6 +183,7 @@ def environments(ctx: Context) -> Iterator[Problem]:
             elif name in settings and value != (Setting(name),):
                 others = [*service.command, *(text for other, text in service.environment if other != name)]
                 others += service.ready.command if service.ready else ()
+                others += service.alive.command if service.alive else ()
                 if any(Setting(name) in text for text in others):
                     message = f'"{service.name}" refers to the setting {name}, which this variable hides'
                     other = (settings[name], "the setting")

@@ -86,7 +86,8 @@ def end(pid_file: str, program_name: str) -> bool:
             time.sleep(0.05)
         else:
             raise LabError(f"the process {pid} does not stop")
-    os.remove(pid_file)
+    with contextlib.suppress(FileNotFoundError):  # the program may have removed it itself
+        os.remove(pid_file)
     return runs
 
 

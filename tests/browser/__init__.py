@@ -1,0 +1,1 @@
+"""The dashboard, driven in a real browser against a running flagship."""

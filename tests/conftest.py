@@ -1,0 +1,46 @@
+"""An engine and the flagship's container on it, for tests that need them; in continuous integration there must be."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from compiler.errors import HostError
+from compiler.verify import engine as engines
+from tests import lab
+from tests.container import Container, flagship_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from compiler.verify.engine import Engine
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The engine that answers here, or the lab's; without any, the test is skipped, but in CI it fails."""
+    started = lab.engine()
+    if started:
+        os.environ.update(started.environment)
+    try:
+        found = engines.find()
+    except HostError as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"{error.message}: make lab-engine says why")
+        pytest.skip(f"{error.message}; make lab-engine starts one")
+    lab.ensure_images()
+    return found
+
+
+@pytest.fixture(scope="session")
+def flagship(engine: Engine) -> Iterator[Container]:
+    """AppOS in production: built from the tree, running and healthy."""
+    trial = flagship_trial(engine)
+    try:
+        trial.build()
+        trial.boot()
+        yield Container(trial)
+    finally:
+        trial.close()

@@ -1,0 +1,116 @@
+"""Nothing that was acknowledged is lost when the container is killed, again and again, while it is written to."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from compiler.verify import client
+from tests.container import Container, flagship_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from compiler.verify.engine import Engine
+
+KILLS = 20
+WINDOW = 2.0
+"""Seconds before a kill within which Redis may lose what it acknowledged: it writes before it answers, but not, for up
+to two seconds, while another thread is still busy with `appendfsync everysec`."""
+
+
+@pytest.fixture
+def container(engine: Engine) -> Iterator[Container]:
+    trial = flagship_trial(engine)
+    try:
+        trial.build()
+        trial.boot()
+        yield Container(trial)
+    finally:
+        trial.close()
+
+
+class Writer:
+    """Writes numbers one after the other, and remembers which were acknowledged and when."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.address = address
+        self.settings: dict[str, float] = {}
+        self.tasks: dict[str, float] = {}
+        self.stopped = threading.Event()
+        self.threads = [threading.Thread(target=loop) for loop in (self._write_settings, self._write_tasks)]
+        for thread in self.threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+    def _write_settings(self) -> None:
+        number = 0
+        while not self.stopped.is_set():
+            number += 1
+            key = f"durable-{number % 500}"
+            if self._told("PUT", f"/api/settings/{key}", {"value": str(number)}):
+                self.settings[key] = number
+
+    def _write_tasks(self) -> None:
+        number = 0
+        while not self.stopped.is_set():
+            number += 1
+            body = self._told("POST", "/api/tasks", {"type": "echo", "payload": {"number": number}})
+            if body:
+                self.tasks[json.loads(body)["id"]] = time.monotonic()
+            time.sleep(0.05)
+
+    def _told(self, method: str, path: str, body: object) -> str:
+        try:
+            answer = client.request(
+                self.address, client.Request(path, method, body=json.dumps(body).encode()), timeout=3
+            )
+        except OSError:
+            time.sleep(0.05)
+            return ""
+        return answer.text if answer.status < 300 else ""
+
+
+def test_what_was_acknowledged_survives_twenty_kills(container: Container, capsys: pytest.CaptureFixture[str]) -> None:
+    trial = container.trial
+    chance = random.Random(20)  # noqa: S311 - to be had again
+    writer = Writer(trial.gateway)
+    kept: dict[str, float] = {}
+    lost: list[str] = []
+    back = []
+    try:
+        for _ in range(KILLS):
+            time.sleep(chance.uniform(0.2, 2))
+            killed = time.monotonic()
+            # To the engine this is a stop by hand, so that it leaves the start to us.
+            trial.engine.call("kill", "--signal", "KILL", trial.container)
+            trial.engine.tell("start", trial.container)
+            trial.healthy()
+            back.append(time.monotonic() - killed)
+            kept |= {task: at for task, at in writer.tasks.items() if at < killed - WINDOW}
+    finally:
+        writer.stop()
+    wanted = dict(writer.settings)
+    settings = json.loads(client.request(trial.gateway, "/api/settings").text)["settings"]
+    found = {row["key"]: int(row["value"]) for row in settings}
+    lost += [f"{key}: {number} became {found.get(key)}" for key, number in wanted.items() if found.get(key, 0) < number]
+    for task in kept:
+        if client.request(trial.gateway, f"/api/tasks/{task}").status != 200:
+            lost.append(f"task {task}")
+    with capsys.disabled():
+        print(  # noqa: T201 - the figures are what this test is for
+            f"\n  {KILLS} kills: {len(wanted)} settings and {len(kept)} of {len(writer.tasks)} tasks promised, "
+            f"{len(lost)} lost; healthy again after {sorted(back)[len(back) // 2]:.1f} s, at most {max(back):.1f} s"
+        )
+    assert lost == []
+    assert len(wanted) > KILLS
+    assert len(kept) > KILLS

@@ -1,0 +1,10 @@
+"""Makes the table, once."""
+
+from __future__ import annotations
+
+import os
+
+import psycopg2
+
+with psycopg2.connect(os.environ["DATABASE"]) as connection, connection.cursor() as cursor:
+    cursor.execute("CREATE TABLE IF NOT EXISTS orders (id serial PRIMARY KEY)")
