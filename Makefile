@@ -13,8 +13,8 @@ all: setup  ## Set up .venv and compile appos.yaml into build/
 
 setup: .venv/.run .venv/.generated .venv/.bytecode  ## Set up .venv with the command, nothing else
 
-test: readers .venv/.generated  ## Run every test, with the real readers of each generated format
-	.venv/bin/python -m pytest $(PYTEST_ARGS)
+test: readers lab .venv/.generated  ## Run every test: with the real readers of each format, and with real containers
+	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
 
 check: .venv/.test  ## Lint and check types
 	.venv/bin/ruff check
@@ -31,11 +31,22 @@ snapshots: readers .venv/.generated  ## Write the snapshots anew after a wanted 
 readers: .venv/.test  ## Set up the real readers: nginx, Compose, BuildKit's parser, linters
 	tests/readers/setup
 
+lab-engine: .venv/.test  ## Start a container engine for the tests, where none answers
+	.venv/bin/python -m tests.lab engine
+
+# Without an engine the tests that need one are skipped, and say so; in continuous integration they fail.
+lab: .venv/.test  ## Make the images that the Dockerfiles name, from packages; LAB=off: the engine pulls the real ones
+	.venv/bin/python -m tests.lab images $(if $(CI),,|| true)
+
 bench: setup  ## Measure the speed beside its goals
 	.venv/bin/python -m benchmarks
 
-docs: setup  ## Regenerate docs/reference.md from the schema
+bench-container: .venv/.test lab  ## Measure the container beside a hand-written one, and its goals
+	.venv/bin/python -m benchmarks.container
+
+docs: .venv/.test  ## Regenerate docs/reference.md from the schema, and docs/verification.md from the tables of checks
 	.venv/bin/python -m compiler.reference
+	.venv/bin/python -m tests.verify.listing
 
 # --- The flagship on your own engine. Nothing is published or stored outside this directory until one of these is called.
 

@@ -176,6 +176,9 @@ def loaded(side: Side) -> dict[str, Memory]:
 def rebuilds(sides: Sequence[Side], context: str, samples: Samples, runs: int) -> dict[str, list[str]]:
     """Build again after a line has changed in the backend; return what each did needlessly."""
     needless: dict[str, list[str]] = {}
+    for side in sides:
+        # The base images may be others by now, which is no change of the backend.
+        side.build()
     for _ in range(min(runs, REBUILDS)):
         container_build.change(context)
         for side in sides:

@@ -25,12 +25,22 @@ look() {
     state=$1 group=$3 began=${20}
 }
 
+# below PID: the process and all that descend from it; some of them may have groups of their own.
+below() {
+    echo "$1"
+    for list in "/proc/$1/task/"*/children; do
+        children=
+        { read -r children <"$list"; } 2>/dev/null || :
+        for child in $children; do below "$child"; done
+    done
+}
+
 # anew WHY: kills the service; but one that is being stopped may take its time.
 anew() {
     while read -r name status _; do
         if [ "$name $status" = "$service RUNNING" ]; then
             log "$1: starting it anew"
-            kill -s KILL -- "-$main"
+            for process in "-$main" $(below "$main"); do kill -s KILL -- "$process" 2>/dev/null || :; done
             exit
         fi
     done </run/appos/services

@@ -15,7 +15,19 @@ from tests.container import Container, flagship_trial
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from _pytest.terminal import TerminalReporter
+
     from compiler.verify.engine import Engine
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """Print what tests recorded as evidence: what was accepted, and by which figures."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.stats.get(kind, [])]
+    lines = [value for report in reports for name, value in report.user_properties if name == "evidence"]
+    if lines:
+        terminalreporter.section("evidence")
+        for line in lines:
+            terminalreporter.write_line(str(line))
 
 
 @pytest.fixture(scope="session")

@@ -110,6 +110,17 @@ WRONG = {
         ["E061"],
     ),
     "an artifact among the scripts": (artifact("prebuilt: a, install: /usr/local/lib/it/a"), ["E063"]),
+    "a directory that is compressed": (
+        artifact("prebuilt: a, install: /srv/a, precompress: true, compress: xz") + DATA,
+        ["E068"],
+    ),
+    "an artifact called like the stage of another": (
+        HEAD
+        + WEB
+        + DATA
+        + "artifacts: {a: {prebuilt: a, install: /srv/a, compress: xz}, a-packed: {prebuilt: b, install: /srv/b}}\n",
+        ["E063"],
+    ),
     "a file among the scripts": (service("files: {/usr/local/lib/it/start-service.sh: {source: a}}"), ["E063"]),
     "a file among the secrets": (
         service("files: {/data/.it/x: {content: a}}") + DATA,

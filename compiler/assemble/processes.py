@@ -216,6 +216,9 @@ def health(data: Data, services: tuple[Service, ...], family: Family, refer: Ref
     gateway = next((service for service in services if service.gateway), None)
     timeout = v.milliseconds(health.get("timeout", "3s"))
     port = gateway.port if gateway else next((s.port for s in services if s.port and s.protocol == "http"), None)
+    alive = _probe(
+        family.http_probe, seconds=max(1, timeout // 1000), url=f"http://127.0.0.1:{port}/.{data['name']}/alive"
+    )
     commands: tuple[tuple[str, ...], ...]
     if "exec" in health:
         words = [refer(word, ("health", "exec", index), secrets=False) for index, word in enumerate(health["exec"])]
@@ -225,7 +228,9 @@ def health(data: Data, services: tuple[Service, ...], family: Family, refer: Ref
         commands = (_probe(family.http_probe, seconds=max(1, timeout // 1000), url=url),)
     else:
         commands = tuple(
-            _own_probe(service, family) for service in services if not service.once and (service.ready or service.port)
+            _own_probe(service, family, alive)
+            for service in services
+            if not service.once and (service.ready or service.port)
         )
     return Health(
         commands=commands,
@@ -236,8 +241,13 @@ def health(data: Data, services: tuple[Service, ...], family: Family, refer: Ref
     )
 
 
-def _own_probe(service: Service, family: Family) -> tuple[str, ...]:
-    """What an engine can ask without the service's account and secrets: its network probe, its port, or its mark."""
+def _own_probe(service: Service, family: Family, alive: tuple[str, ...]) -> tuple[str, ...]:
+    """What an engine can ask without the service's account and secrets: its network probe, its port, or its mark.
+
+    The gateway is asked for an answer of its own: the port of one that hangs still takes connections.
+    """
+    if service.gateway:
+        return alive
     if service.ready and service.ready.network:
         return tuple(v.plain(word) or "" for word in service.ready.command)
     if service.port and service.protocol != "udp":

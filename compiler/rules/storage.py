@@ -24,9 +24,10 @@ TAKEN = frozenset(
 
 SCRIPTS = frozenset(
     (
-        *("allowed", "asking", "began", "born", "children", "every", "failures", "generate", "group", "kept", "layout"),
-        *("left", "length", "limit", "line", "made_of", "main", "name", "new", "now", "other", "permanent", "process"),
-        *("run", "secret", "service", "since", "state", "status", "sum", "times", "versions", "volume"),
+        *("allowed", "asking", "began", "born", "child", "children", "every", "failures", "file", "generate", "group"),
+        *("holder", "kept", "layout", "left", "length", "limit", "line", "list", "made_of", "main", "name", "new"),
+        *("now", "other", "permanent", "process", "run", "secret", "service", "since", "state", "status", "sum"),
+        *("times", "versions", "volume", "written"),
     )
 )
 """Variables of the container's scripts: one of the same name would change what they do, or be changed by them."""

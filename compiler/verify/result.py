@@ -41,6 +41,10 @@ class FailedError(Exception):
         self.logs = tuple(logs)
 
 
+class NotRunError(Exception):
+    """A check that cannot be made here; the message says why."""
+
+
 class Result(NamedTuple):
     """One check of one image: ``passed``, ``failed``, or ``not run`` with the reason as evidence."""
 

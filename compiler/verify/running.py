@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from compiler.verify.checks import CHECKS
 from compiler.verify.engine import EngineError
 from compiler.verify.faults import FAULTS
-from compiler.verify.result import FailedError, Outcome, Result
+from compiler.verify.result import FailedError, NotRunError, Outcome, Result
 from compiler.verify.trial import Trial
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def _one(row: Check, trial: Trial) -> Result:
             _settle(trial)
             begun = time.monotonic()
         evidence = row.run(trial)
+    except NotRunError as reason:
+        return Result(row.name, row.promise, "not run", time.monotonic() - begun, str(reason))
     except (FailedError, EngineError, OSError) as error:
         took = time.monotonic() - begun
         failure = error if isinstance(error, FailedError) else FailedError(row.promise, _said(error))

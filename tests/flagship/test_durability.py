@@ -14,7 +14,7 @@ from compiler.verify import client
 from tests.container import Container, flagship_trial
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from compiler.verify.engine import Engine
 
@@ -71,16 +71,16 @@ class Writer:
 
     def _told(self, method: str, path: str, body: object) -> str:
         try:
-            answer = client.request(
-                self.address, client.Request(path, method, body=json.dumps(body).encode()), timeout=3
-            )
+            answer = client.request(self.address, path, method, body=json.dumps(body).encode())
         except OSError:
             time.sleep(0.05)
             return ""
         return answer.text if answer.status < 300 else ""
 
 
-def test_what_was_acknowledged_survives_twenty_kills(container: Container, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_acknowledged_survives_twenty_kills(
+    container: Container, record_property: Callable[[str, object], None]
+) -> None:
     trial = container.trial
     chance = random.Random(20)  # noqa: S311 - to be had again
     writer = Writer(trial.gateway)
@@ -106,11 +106,11 @@ def test_what_was_acknowledged_survives_twenty_kills(container: Container, capsy
     for task in kept:
         if client.request(trial.gateway, f"/api/tasks/{task}").status != 200:
             lost.append(f"task {task}")
-    with capsys.disabled():
-        print(  # noqa: T201 - the figures are what this test is for
-            f"\n  {KILLS} kills: {len(wanted)} settings and {len(kept)} of {len(writer.tasks)} tasks promised, "
-            f"{len(lost)} lost; healthy again after {sorted(back)[len(back) // 2]:.1f} s, at most {max(back):.1f} s"
-        )
+    record_property(
+        "evidence",
+        f"{KILLS} kills: {len(wanted)} settings and {len(kept)} of {len(writer.tasks)} tasks promised, "
+        f"{len(lost)} lost; healthy again after {sorted(back)[len(back) // 2]:.1f} s, at most {max(back):.1f} s",
+    )
     assert lost == []
     assert len(wanted) > KILLS
     assert len(kept) > KILLS

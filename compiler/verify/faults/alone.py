@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from compiler.verify.faults.ending import again, restarts
-from compiler.verify.faults.limits import UNLIMITED, limited
-from compiler.verify.result import FailedError
+from compiler.verify.faults.limits import limited
+from compiler.verify.result import FailedError, NotRunError
 from compiler.verify.trial import LABEL
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def stopped(trial: Trial) -> str:
     service = trial.app.services[0]
     health = trial.app.health
     if not health.commands:
-        return "not tried: there is no health check that could tell"
+        raise NotRunError("there is no health check that could tell")
     limit = (health.interval + health.timeout) * health.retries / 1000 + 10
     signal(trial, "STOP")
     trial.run("sh", "-c", "kill -STOP -1", user=service.user)
@@ -64,8 +64,6 @@ def looping(trial: Trial) -> str:
 def memory(trial: Trial) -> str:
     """The kernel kills process 1 when the memory is used up, and the container ends with it."""
     limit = limited(trial)
-    if not limit:
-        return UNLIMITED
     service = trial.app.services[0]
     count = restarts(trial)
     try:

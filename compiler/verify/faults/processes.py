@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from compiler.verify.faults import alone
 from compiler.verify.faults.ending import clear_end, ended, restarts
-from compiler.verify.faults.limits import UNLIMITED, limited
+from compiler.verify.faults.limits import limited
 from compiler.verify.faults.serving import (
     LOST_MORE,
     LOST_PROCESS,
@@ -159,8 +159,6 @@ def memory(trial: Trial) -> str:
     if not trial.app.supervised:
         return alone.memory(trial)
     limit = limited(trial)
-    if not limit:
-        return UNLIMITED
     told = []
     try:
         for service in running(trial):

@@ -15,6 +15,8 @@ OTHER_SYSTEMS = ("darwin", "freebsd", "glibc", "include", "mingw", "netbsd", "op
 
 COMPILER = """#!/bin/sh
 # Stands for gcc: Zig's clang. What it compiles of the C library is kept where it came compiled.
+# Of -s and -g the last counts here, where gcc takes both.
+for word; do [ "$word" != -s ] || { set -- "$@" -s; break; }; done
 export ZIG_GLOBAL_CACHE_DIR="${ZIG_GLOBAL_CACHE_DIR:-/usr/lib/zig/cache}"
 exec /usr/lib/zig/zig cc -target x86_64-linux-musl -dynamic -fno-sanitize=undefined -Wno-error=date-time "$@"
 """
