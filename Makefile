@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?=
+# A directory for the results as JUnit has them
+REPORTS ?=
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -14,7 +16,15 @@ all: setup  ## Set up .venv and compile appos.yaml into build/
 setup: .venv/.run .venv/.generated .venv/.bytecode  ## Set up .venv with the command, nothing else
 
 test: readers lab .venv/.generated  ## Run every test: with the real readers of each format, and with real containers
-	.venv/bin/python -m pytest --numprocesses 3 --dist loadfile $(PYTEST_ARGS)
+	@status=0; \
+	$(call pytest,units) $(addprefix --ignore=,$(CONTAINERS)) || status=1; \
+	$(call pytest,containers) --numprocesses 3 --dist loadfile tests/verify tests/flagship || status=1; \
+	$(call pytest,browser) tests/browser || status=1; \
+	exit $$status
+
+# Tests with containers mostly wait, so several run at once; the others keep a processor busy, and one page at a time is open.
+CONTAINERS = tests/verify tests/flagship tests/browser
+pytest = .venv/bin/python -m pytest $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml) $(PYTEST_ARGS)
 
 check: .venv/.test  ## Lint and check types
 	.venv/bin/ruff check

@@ -328,6 +328,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         found, notes, samples = compare(options.directory, options.runs, options.patience)
+    except KeyboardInterrupt:
+        return 130
     except CompileError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -38,8 +38,8 @@ writable() {
     volume=$1
     shift
     written=yes
-    "$@" dd if=/dev/zero "of=$volume/.write-probe" bs=65536 count=1 2>/dev/null || written=no
-    "$@" rm -f "$volume/.write-probe" || written=no
+    "$@" cp "$0" "$volume/.write-probe" 2>/dev/null || written=no
+    "$@" rm -f "$volume/.write-probe" 2>/dev/null || written=no
     [ "$written" = yes ] || fail "$volume cannot be written to: is it read-only, full, or somebody else's?"
 }
 

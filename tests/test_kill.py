@@ -170,7 +170,10 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
             for files in (TWO, ONE):
                 write(str(directory), files)
 
-    for _ in range(KILLS):
+    # On a busy machine a child may not get as far as writing: there are as many again for those.
+    for _ in range(KILLS * 2):
+        if killed >= KILLS and interrupted > KILLS / 10:
+            break
         pid = _child(work)
         time.sleep(chance.uniform(0.002, 0.03))
         os.kill(pid, signal.SIGKILL)
@@ -179,7 +182,7 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         _check_mended(directory, chance.choice([ONE, TWO]))
         (tmp_path / "fresh").rename(tmp_path / "old")
         _remove(tmp_path / "old")
-    assert killed == KILLS
+    assert killed >= KILLS
     assert interrupted > KILLS / 10, "the kills missed the moment of writing"
 
 

@@ -7,6 +7,7 @@ Each example is a random spec; every generated file goes through its real reader
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -412,7 +413,12 @@ class Box:
 @contextmanager
 def box(made: Compiled) -> Iterator[Box]:
     name = made.spec["name"]
-    paths = [f"/run/{name}", f"/usr/local/lib/{name}", *(v["mount"] for v in made.spec.get("volumes", {}).values())]
+    paths = [
+        f"/run/{name}",
+        f"/usr/local/lib/{name}",
+        f"/usr/local/share/{name}",
+        *(v["mount"] for v in made.spec.get("volumes", {}).values()),
+    ]
     paths += [f"    cd {directory}" for s in made.spec["services"].values() if (directory := s.get("directory"))]
     root = os.path.realpath(tempfile.mkdtemp())
     try:
@@ -507,6 +513,11 @@ def test_settings_and_secrets_reach_the_services(case: Case, sh: str, every: boo
         sandbox.program(f"/usr/local/lib/{name}/database.sh", "exit 0")
         for script in (*app.first_start, *app.before_services):
             sandbox.program(f"/usr/local/lib/{name}/hooks/{os.path.basename(script)}", "exit 0")
+        for artifact in app.packed:
+            sums = f"{hashlib.sha256(b'unpacked').hexdigest()}  -\n"
+            packed = f"usr/local/share/{name}/packed/{artifact.name}"
+            grow(sandbox.root, {packed: "unpacked", f"{packed}.sum": sums})
+            sandbox.program({"zstd": "zstdcat", "xz": "xzcat"}[artifact.compress], "cat")
         told = {key: value for key, value in told.items() if key in made.spec.get("settings", {})}
         started = sandbox.run(
             sh, SHIMS + made.files["entrypoint.sh"].content, environment={**told, **given_by_variable}
@@ -514,6 +525,8 @@ def test_settings_and_secrets_reach_the_services(case: Case, sh: str, every: boo
         expected = {key: sandbox.moved(value) for key, value in defaults(made.spec).items()} | told
         assert {key: started.environment.get(key) for key in expected} == expected
         assert not {secret.variable for secret in app.secrets} & set(started.environment)
+        for artifact in app.packed:
+            assert sandbox.read(f"/run/{name}/programs/{artifact.name}") == "unpacked"
         if app.supervised:
             listed = [line.split(" ")[:2] for line in sandbox.read(f"/run/{name}/services").splitlines()]
             assert listed == [[service.name, "STOPPED"] for service in app.services]

@@ -49,7 +49,8 @@ def test_the_backend(record_property: Callable[[str, object], None]) -> None:
 
 def test_the_dashboard(record_property: Callable[[str, object], None]) -> None:
     needed("npm", "node")
-    run("npm", "ci", directory="dashboard")
+    # Not `npm ci`: newer ones refuse a lock file without the packages for other systems that a registry may lack.
+    run("npm", "install", "--no-save", "--no-package-lock", directory="dashboard")
     run("npm", "run", "check", directory="dashboard")
     told = run("npm", "test", directory="dashboard")
     record_property("evidence", "dashboard: " + next(line.strip() for line in told.splitlines() if "Tests " in line))

@@ -71,8 +71,8 @@ TWINS = (
     Twin(
         "secrets",
         "start-service.sh",
-        "export TOKEN\n    watch\n    exec /usr/local/bin/service",
-        'export TOKEN\n    watch\n    exec /usr/local/bin/service "$TOKEN"',
+        "exec /usr/local/bin/service\n    ;;\nextra",
+        'exec /usr/local/bin/service "$TOKEN"\n    ;;\nextra',
         "that of api",
     ),
     Twin("secrets", "entrypoint.sh", "umask 077", "umask 022", "root 644"),
@@ -90,7 +90,7 @@ TWINS = (
         "restarting",
         (("Dockerfile", "^VOLUME", "RUN install -d -o root -g app -m 1775 /data\nVOLUME"),),
     ),
-    Twin("owners", "entrypoint.sh", "^ *adopt /data/files", "own /data/files", "nothing|restarting"),
+    Twin("owners", "entrypoint.sh", "^ *adopt /data/files", "own /data/files", "Permission denied"),
     Twin("stop", "start-service.sh", "exec /usr/local/bin/service", "trap '' TERM; /usr/local/bin/service", "SIGKILL"),
     Twin("stop", "supervisord.conf", "priority=20", "priority=5", "web, api, extra"),
 )
