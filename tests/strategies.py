@@ -435,7 +435,7 @@ def _alive(m: Maker) -> Any:
     if m.chance(4):
         return m.chance(2)
     over_http = service["port"] and not service["preset"] and service["protocol"] == "http"
-    m.route = {"question": m.one(("http", "tcp", "exec", "") if over_http else ("tcp", "exec", ""))}
+    m.route = {"question": m.one(("http", "http", "http", "tcp", "exec", "") if over_http else ("tcp", "exec", ""))}
     return m.fill("alive", m.route["question"]) or OMIT
 
 
