@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 ESSENTIAL = ("build", "healthy")
 """Made before every other check, wanted or not: without them there is nothing to look at."""
 
-LOG_LINES = 12
-
 
 class Display(Protocol):
     """Who is told what goes on."""
@@ -95,7 +93,7 @@ def _one(row: Check, trial: Trial) -> Result:
         took = time.monotonic() - begun
         failure = error if isinstance(error, FailedError) else FailedError(row.promise, _said(error))
         mark = trial.app.origins.key(failure.path) if failure.path else None
-        logs = failure.logs or tuple(trial.logs(since)[-LOG_LINES:])
+        logs = failure.logs or tuple(trial.tail(since))
         came = (failure.expected, failure.came, mark, logs, failure.look)
         return Result(row.name, row.promise, "failed", took, "", *came)
     return Result(row.name, row.promise, "passed", time.monotonic() - begun, evidence)

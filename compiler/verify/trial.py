@@ -65,8 +65,6 @@ class Trial:
         self.mounts: dict[str, str] = {}
         self.read_only = False
         """Whether what is mounted in place of volumes can only be read."""
-        self.later: dict[str, Callable[[], str]] = {}
-        """What checks began that need time; each is asked at the end."""
         self._override()
 
     # --- making and removing
@@ -99,6 +97,17 @@ class Trial:
     def create(self) -> None:
         """Create the container without starting it."""
         self._compose("up", "--no-start", "--no-build", timeout=300)
+
+    def stop(self) -> None:
+        """Stop the container, which stays, in the time that its services may take."""
+        limit = self.app.grace
+        self.engine.tell("stop", "--time", str(limit), self.container, timeout=limit + 60)
+
+    def restart(self) -> float:
+        """The engine's own restart; return the seconds until the container is healthy again."""
+        limit = self.app.grace
+        self.engine.tell("restart", "--time", str(limit), self.container, timeout=limit + 60)
+        return self.healthy()
 
     def boot(self) -> float:
         """``up``, and wait until the container is healthy; return the seconds from its start."""
@@ -162,6 +171,10 @@ class Trial:
         """Return the lines of the container's output."""
         done = self.engine.call("logs", *(("--since", since) if since else ()), self.container)
         return (done.out + done.err).splitlines()
+
+    def tail(self, since: str = "") -> list[str]:
+        """Return the last lines of the output, as many as a failure shows."""
+        return self.logs(since)[-LOG_LINES:]
 
     def now(self) -> str:
         """The moment, for ``logs``."""
@@ -238,13 +251,11 @@ class Trial:
                     f"healthy within {limit:.0f} s",
                     f"{state['Status']}, {status}" + (f"; the last health check said: {last}" if last else ""),
                     ("health",),
-                    logs=self.logs()[-LOG_LINES:],
+                    logs=self.tail(),
                     look="the log lines below, then: appos-compile verify --keep",
                 )
             if not state["Running"] and state["Status"] == "exited" and took > self.app.grace:
-                raise FailedError(
-                    "a running container", f"it ended with status {state['ExitCode']}", logs=self.logs()[-LOG_LINES:]
-                )
+                raise FailedError("a running container", f"it ended with status {state['ExitCode']}", logs=self.tail())
             time.sleep(0.1)
 
     def _marked(self, state: Any) -> str:

@@ -59,9 +59,7 @@ def read(trial: Trial, value: str, when: str) -> str:
 def restart(trial: Trial) -> str:
     """The engine's own restart."""
     value = write(trial)
-    limit = trial.app.grace
-    trial.engine.tell("restart", "--time", str(limit), trial.container, timeout=limit + 60)
-    took = trial.healthy()
+    took = trial.restart()
     return f"{read(trial, value, 'after a restart')}; healthy again after {took:.1f} s"
 
 

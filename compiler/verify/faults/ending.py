@@ -17,7 +17,7 @@ END_SECONDS = 30.0
 
 def restarts(trial: Trial) -> int:
     """How often the restart policy has acted on this container."""
-    return int(trial.engine.inspect(trial.container).get("RestartCount", 0))
+    return int(trial.state()["Restarts"])
 
 
 def ended(trial: Trial, count: int) -> bool:

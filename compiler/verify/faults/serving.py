@@ -210,7 +210,7 @@ def back(trial: Trial, struck: Struck, served: Served, since: str, restarts: int
             f"{service.name} serves again within {struck.limit:.1f} s, or the container ends with a clear last line",
             served.why,
             service.path,
-            logs=trial.logs(since)[-12:],
+            logs=trial.tail(since),
             look=f"what start-service.sh and the supervisor do when {service.name} is lost",
         )
     if service.ready and service.ready.command:

@@ -113,7 +113,7 @@ def _damaged(trial: Trial, service: Service) -> str:
     # The last write may be what is cut off. The one before it may have been replaced by it, if it is there.
     first, second = (_written(trial, service) for _ in range(2))
     time.sleep(WINDOW)
-    trial.engine.tell("stop", "--time", str(trial.app.grace), trial.container, timeout=trial.app.grace + 60)
+    trial.stop()
     # Patterns are the shell's to fill in; the model has seen to it that there is nothing else in them.
     patterns = " ".join(_PLAIN.sub(r"\\\g<0>", pattern) for pattern in verify.damage)
     done = outside(trial, f'set -- {patterns}\nset -- {CUT} "$@"\n{DAMAGE}')
@@ -129,7 +129,7 @@ def _damaged(trial: Trial, service: Service) -> str:
             f"what {service.name} had acknowledged before its last write",
             " ".join(read) or "nothing",
             (*path, "damage"),
-            logs=trial.logs(since)[-12:],
+            logs=trial.tail(since),
             look=f"how {service.name} is told to treat a file that ends in the middle",
         )
     return f"{done.out.strip()}, healthy after {took:.1f} s"
@@ -187,7 +187,7 @@ def _freed(trial: Trial, volumes: Small) -> float:
         state = trial.state()
         came = f"{state['Status']} {state.get('Health', {}).get('Status', '')}".strip()
         expected = f"healthy within {limit:.0f} s, when there is room again"
-        raise FailedError(expected, came, _volume(trial), logs=trial.logs()[-12:])
+        raise FailedError(expected, came, _volume(trial), logs=trial.tail())
     return took
 
 
@@ -201,7 +201,7 @@ def _refused(trial: Trial, when: str) -> str:
     since = trial.now()
     trial.engine.tell("start", trial.container)
     if trial.until(lambda: not up(trial), REFUSED) is None:
-        raise FailedError(f"no start, when {when}", "it runs", _volume(trial), logs=trial.logs(since)[-12:])
+        raise FailedError(f"no start, when {when}", "it runs", _volume(trial), logs=trial.tail(since))
     last = (trial.logs(since) or ["nothing"])[-1]
     line = clear_line(trial, since, REFUSAL)
     if not line or line != last:
