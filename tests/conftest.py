@@ -10,7 +10,7 @@ import pytest
 from compiler.errors import HostError
 from compiler.verify import engine as engines
 from tests import lab
-from tests.container import Container, flagship_trial
+from tests.container import Container, running_flagship
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,10 +49,5 @@ def engine() -> Engine:
 @pytest.fixture(scope="session")
 def flagship(engine: Engine) -> Iterator[Container]:
     """AppOS in production: built from the tree, running and healthy."""
-    trial = flagship_trial(engine)
-    try:
-        trial.build()
-        trial.boot()
-        yield Container(trial)
-    finally:
-        trial.close()
+    with running_flagship(engine) as container:
+        yield container

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from compiler.verify.trial import FLAVOURS, Trial
 from tests.compiled import ROOT, result
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from compiler.verify.engine import Engine
-
-
-def flagship_trial(engine: Engine) -> Trial:
-    """The flagship in production, neither built nor started; to be closed."""
-    return Trial(result("appos").app, str(ROOT), engine, FLAVOURS[0])
 
 
 class Container:
@@ -42,3 +38,15 @@ class Container:
     def token(self) -> str:
         """The token that opens the terminal."""
         return self.exec(["cat", f"{self.trial.app.state}/secrets/terminal_token"]).strip()
+
+
+@contextmanager
+def running_flagship(engine: Engine) -> Iterator[Container]:
+    """The flagship in production: built from the tree, running and healthy; everything of it goes afterwards."""
+    trial = Trial(result("appos").app, str(ROOT), engine, FLAVOURS[0])
+    try:
+        trial.build()
+        trial.boot()
+        yield Container(trial)
+    finally:
+        trial.close()

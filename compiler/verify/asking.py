@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from compiler.quoting import shell, shell_export, shell_words
+from compiler.verify.result import FailedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,3 +22,11 @@ def as_service(trial: Trial, service: Service, command: Iterable[Value], value: 
     lines += [shell_export(content, name) for name, content in service.environment]
     lines += [f"export VALUE={shell(value)}", f"exec {shell_words(command)}"]
     return trial.run("sh", "-c", "\n".join(lines), user=service.user, timeout=60)
+
+
+def stored(trial: Trial, service: Service, value: str) -> None:
+    """Have the service store a value as its ``verify.write`` says; FailedError where it does not acknowledge it."""
+    done = as_service(trial, service, service.verify.write if service.verify else (), value)
+    if done.status != 0:
+        came = done.err.strip() or f"status {done.status}"
+        raise FailedError("a write that succeeds", came, (*service.path, "verify", "write"))

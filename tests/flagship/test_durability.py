@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from compiler.verify import client
-from tests.container import Container, flagship_trial
+from tests.container import Container, running_flagship
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,13 +26,8 @@ to two seconds, while another thread is still busy with `appendfsync everysec`."
 
 @pytest.fixture
 def container(engine: Engine) -> Iterator[Container]:
-    trial = flagship_trial(engine)
-    try:
-        trial.build()
-        trial.boot()
-        yield Container(trial)
-    finally:
-        trial.close()
+    with running_flagship(engine) as container:
+        yield container
 
 
 class Writer:

