@@ -51,9 +51,10 @@ class Dashboard:
             self.foreign.append(url)
 
     def open(self) -> None:
-        """Load the page and wait until it says that all is well."""
+        """Load the page and wait until it says that all is well and shows what has been queued."""
         self.page.goto(self.url)
         self.expect_headline(WELL)
+        expect(self.page.locator("[data-task], #task-note:visible").first).to_be_visible()
 
     @property
     def headline(self) -> Locator:

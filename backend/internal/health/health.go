@@ -113,12 +113,13 @@ func (c *check) run(limit time.Duration) Result {
 	defer cancel()
 	answer := make(chan Result, 1)
 	go func() {
-		defer c.busy.Store(false)
 		version, err := c.probe(ctx)
 		result := Result{OK: err == nil, Version: version}
 		if err != nil {
 			result.Error = err.Error()
 		}
+		// Before the answer, or the next question comes too early.
+		c.busy.Store(false)
 		answer <- result
 	}()
 

@@ -83,6 +83,25 @@ func TestDeafProbe(t *testing.T) {
 	}
 }
 
+// One question after the other, from many: what has answered is not busy any more.
+func TestNeverBusyAfterItsAnswer(t *testing.T) {
+	checker := New(quiet(), 5*time.Second, map[string]Probe{"a": answers(""), "b": answers("")})
+	var all sync.WaitGroup
+	for range 64 {
+		all.Add(1)
+		go func() {
+			defer all.Done()
+			for range 2000 {
+				if report := checker.Check(); !report.OK() {
+					t.Errorf("%+v", report)
+					return
+				}
+			}
+		}()
+	}
+	all.Wait()
+}
+
 func TestOneRoundForMany(t *testing.T) {
 	var asked atomic.Int32
 	wake := make(chan struct{})
