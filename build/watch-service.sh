@@ -62,20 +62,43 @@ check() {
     since=
 }
 
+# ask COMMAND...: starts it, in a group of its own. Not with timeout, which would leave an orphan behind each time where it is busybox's.
+asking=''
+ask() {
+    setsid "$@" >/dev/null 2>&1 &
+    asking=$!
+}
+trap '[ -z "$asking" ] || kill -s KILL -- "-$asking" 2>/dev/null' EXIT
+
+# asked: whether it has ended.
+asked() { ! look "$asking" || [ "$state" = Z ]; }
+
+# answered: how it has ended.
+answered() {
+    ended=$asking asking=''
+    wait "$ended"
+}
+
 # ready_within SECONDS COMMAND...: marks the service as ready when COMMAND succeeds; kills it when that takes too long.
 ready_within() {
     tell_time
     limit=$((now + $1))
     shift
-    until timeout -s KILL "$((limit - now))" "$@" >/dev/null 2>&1; do
-        check
+    while :; do
+        [ -n "$asking" ] || ask "$@"
+        pause=0.02
+        if asked; then
+            if answered; then break; fi
+            check
+            pause=0.1
+        fi
         tell_time
         if [ "$now" -ge "$limit" ]; then
             log "not ready in time"
             kill -s KILL "$main"
             exit 1
         fi
-        sleep 0.1
+        sleep "$pause"
     done
     : >"$run/ready"
 }
@@ -85,20 +108,24 @@ ready_within() {
 alive() {
     every=$1 limit=$2 times=$3
     shift 3
-    left=$every asking='' failures=0
+    left=$every failures=0
     while sleep 1; do
         check
         left=$((left - 1))
         if [ -n "$asking" ]; then
-            if look "$asking" && [ "$state" != Z ]; then continue; fi
-            if wait "$asking"; then failures=0; else failures=$((failures + 1)); fi
-            asking=''
+            if ! asked; then
+                tell_time
+                [ "$now" -lt "$late" ] || kill -s KILL -- "-$asking" 2>/dev/null || :
+                continue
+            fi
+            if answered; then failures=0; else failures=$((failures + 1)); fi
             [ "$failures" -lt "$times" ] || anew "does not answer"
         fi
         if [ "$left" -le 0 ]; then
             left=$every
-            timeout -s KILL "$limit" "$@" >/dev/null 2>&1 &
-            asking=$!
+            tell_time
+            late=$((now + limit))
+            ask "$@"
         fi
     done
 }

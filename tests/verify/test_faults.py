@@ -195,6 +195,7 @@ TWINS = (
         "its processes are stopped",
     ),
     Twin("memory", *GIVEN_UP, BACK.format("store", "5.0"), "its main process is gone"),
+    Twin("memory", "build/entrypoint.sh", r"^exec ", "echo 1000 >/proc/self/oom_score_adj\nexec ", CLEAR, ""),
     Twin(
         "looping",
         "build/listener.sh",

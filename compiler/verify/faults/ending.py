@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import TYPE_CHECKING
 
 from compiler.verify.result import FailedError
@@ -46,6 +47,14 @@ def clear_end(trial: Trial, since: str, count: int, path: Path) -> str:
         raise FailedError("a last line that says why the container ends", last, path)
     again(trial, count, path)
     return f"{line.removeprefix(f'{trial.app.name}: ')}, healthy again after {trial.healthy():.1f} s"
+
+
+def first_killed(trial: Trial, since: str) -> bool:
+    """Whether process 1 was killed, as the kernel does for want of memory: then nobody was left to write a line."""
+    # The engine tells of an end a little after it has noticed.
+    times = ("--since", since, "--until", f"{time.time() + 1:.6f}")
+    words = ("events", *times, "--filter", f"container={trial.container}", "--filter", "event=die")
+    return trial.engine.call(*words, "--format", "{{.Actor.Attributes.exitCode}}").out.split() == ["137"]
 
 
 def again(trial: Trial, count: int, path: Path) -> None:
