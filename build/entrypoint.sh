@@ -63,29 +63,59 @@ mkdir -m 0700 /run/appos/redis/secrets /run/appos/convex/secrets /run/appos/back
 # Programs that the image holds compressed: each version is unpacked once, and has its checksum for a name.
 mkdir -p /run/appos/programs
 # unpack NAME MODE OWNER COMMAND
-unpack() {
-    versions=/appos/data/.appos/programs/$1
-    read -r sum _ <"/usr/local/share/appos/packed/$1.sum"
-    mkdir -p "$versions"
-    if [ ! -e "$versions/$sum" ]; then
-        # Another container may be doing the same on the same volume.
-        new=$(mktemp "$versions/new.XXXXXX")
-        if ! "$4" <"/usr/local/share/appos/packed/$1" >"$new"; then
-            rm -f "$new"
-            fail "$1 cannot be unpacked: is there no room on the volume?"
+unpack() (
+    packed=/usr/local/share/appos/packed/$1 versions=/appos/data/.appos/programs/$1 mode=$2 owner=$3
+    read -r sum _ size packed_sum _ <"$packed.sum"
+    program=$versions/$sum
+    # How the program was when its checksum was right: to read all of it at every start would take too long.
+    state() { echo "$mode $owner $(stat -c '%i %s %z' "$program" 2>/dev/null)"; }
+    settle() {
+        chown root "$program" && chmod "$mode" "$program" && chown "$owner:" "$program"
+        state >"$program.checked"
+    }
+    intact() {
+        [ -f "$program" ] || return 1
+        [ "$(state)" != "$(cat "$program.checked" 2>/dev/null)" ] || return 0
+        chown root "$program"
+        if [ "$(sha256sum <"$program")" != "$sum  -" ]; then
+            echo "appos: $1 is damaged on the volume and is unpacked anew" >&2
+            rm -f "$program"
+            return 1
         fi
-        [ "$(sha256sum <"$new")" = "$sum  -" ] || fail "$1 is damaged: its checksum is not $sum"
-        chmod "$2" "$new"
-        chown "$3:" "$new"
-        sync "$new"
-        mv "$new" "$versions/$sum"
+        settle || true
+    }
+    if ! intact "$1"; then
+        mkdir -p "$versions"
+        # Another container may be doing the same on the same volume; one that hangs is not waited for any longer.
+        exec 9>"$versions/lock"
+        tries=0
+        until flock -n 9 || [ "$tries" = 150 ]; do
+            sleep 0.2
+            tries=$((tries + 1))
+        done
+        if ! intact "$1"; then
+            # What is left of a start that was killed, and other versions: an older image, if it comes back, unpacks its own again.
+            [ "$tries" = 150 ] || find "$versions" -type f ! -name lock -exec rm -f {} +
+            new=$(mktemp "$versions/new.XXXXXX")
+            trap 'rm -f "$new"' EXIT
+            sha256sum <"$packed" >"/run/appos/programs/$1.sum" &
+            whole=yes
+            "$4" <"$packed" >"$new" || whole=no
+            wait
+            [ "$(cat "/run/appos/programs/$1.sum")" = "$packed_sum  -" ] || fail "$1 is damaged in the image: its checksum is another"
+            [ "$whole" = yes ] && [ "$(stat -c %s "$new")" = "$size" ] ||
+                fail "$1 cannot be unpacked: it takes $((size / 1000000)) MB of the volume; is there no room?"
+            sync "$new"
+            mv "$new" "$program"
+            settle
+        fi
     fi
-    # An older image, if it comes back, unpacks its own again. What is new may be another container's.
-    find "$versions" -type f ! -name "$sum" ! -name 'new.*' -exec rm -f {} +
-    find "$versions" -name 'new.*' -mmin +60 -exec rm -f {} +
-    ln -sfn "$versions/$sum" "/run/appos/programs/$1"
-}
+    ln -sfn "$program" "/run/appos/programs/$1"
+)
+unpack backend 0755 root zstdcat
 unpack convex 0755 root zstdcat
+# What earlier images had under other names
+find /appos/data/.appos/programs -mindepth 1 -maxdepth 1 ! -name backend ! -name convex -exec rm -rf {} +
 
 # What the services are doing: listener.sh keeps it up to date.
 now=$(date +%s)

@@ -5,14 +5,14 @@ import ast
 import contextlib
 import glob
 import importlib
-import io
 import os
 import pkgutil
 import py_compile
 import re
-import runpy
+import shutil
+import subprocess
 import sys
-import types
+import tempfile
 
 LIBRARIES = "/usr/lib/python3*"
 # Imported only when they are needed: texts in other encodings, messages about errors, and what appos-compile verify uses.
@@ -20,6 +20,8 @@ LATER = (
     *("_strptime", "encodings.ascii", "encodings.idna", "encodings.latin_1", "linecache", "traceback"),
     *("base64", "hashlib", "json", "signal", "socket", "struct", "subprocess", "threading"),
 )
+# Imported only where they are there, and only to profile supervisor and for HTTPS, which it does not speak.
+WITHOUT = "cProfile", "profile", "pstats", "ssl"
 # What stays beside modules: supervisor's data, the list of its programs, licences.
 DATA = re.compile(r"/supervisor(-[^/]*)?/(?!(.*/)?tests/)(?!.*\.py[co]?$)|/(LICEN[CS]E|COPYING|NOTICE)[^/]*$")
 PROGRAMS = "/usr/bin/supervisord", "/usr/bin/supervisorctl"
@@ -34,8 +36,11 @@ DATABASES = (
 )
 PYTHON = re.compile(r"(?<![\w.+-])(lib)?py(thon)?3")
 OWN = re.compile(r"(lib)?py(thon)?3|supervisor|pyc$")
-# Supervisor 4.2 uses one function of a library that is larger than itself.
-SUBSTITUTE = '''"""What supervisor uses of pkg_resources."""
+HEADERS = "/usr/include/python3*"
+# Libraries that are larger than all else, by the little of them that is used: an entry point of supervisor 4.2; names of hosts
+# are encoded by a codec that needs tables for all letters but ASCII's; numbers of a kind that supervisor never sends.
+SUBSTITUTES = {
+    "pkg_resources": '''"""What supervisor uses of pkg_resources."""
 
 import importlib
 
@@ -52,7 +57,53 @@ class EntryPoint:
 
     def resolve(self):
         return getattr(importlib.import_module(self.module), self.function)
-'''
+''',
+    "unicodedata": '''"""Stands for tables that image.trim has taken away: there is ASCII only."""
+
+unidata_version = "3.2.0"
+
+
+def normalize(form, text):
+    if text.isascii():
+        return text
+    raise UnicodeError("image.trim has left no tables for other letters than those of ASCII")
+
+
+class ucd_3_2_0:
+    unidata_version = unidata_version
+    normalize = staticmethod(normalize)
+''',
+    "decimal": '''"""Stands for a library that image.trim has taken away."""
+
+
+class Decimal:
+    def __init__(self, *_):
+        raise TypeError("image.trim has left no decimal numbers")
+''',
+}
+# Imports what is named in a process that has imported nothing else, runs supervisor's programs as far as their help, and tells the files.
+LOAD = """
+import sys
+without, names, programs = (word.split() for word in sys.argv[2:])
+sys.path.insert(0, sys.argv[1])
+sys.modules.update(dict.fromkeys(without))
+for name in names:
+    __import__(name)
+output, sys.stdout = sys.stdout, sys.stderr
+for program in programs:
+    sys.argv = [program, "--help"]
+    with open(program, "rb") as file:
+        code = compile(file.read(), program, "exec")
+    try:
+        exec(code, {"__name__": "__main__"})
+    except SystemExit as end:
+        if end.code:
+            raise
+for module in list(sys.modules.values()):
+    # What is frozen into the interpreter is not read from its file; by the file of this one it finds its library.
+    if getattr(module, "__file__", None) and (module.__spec__.origin != "frozen" or module.__name__ == "os"):
+        print(module.__file__, file=output)
+"""
 
 
 def users():
@@ -79,51 +130,58 @@ def imported(path):
             yield node.module
 
 
-def load():
-    """Imports what supervisor imports, at once or later, and what its programs need as far as their help."""
-    substitute = types.ModuleType("pkg_resources")
-    exec(SUBSTITUTE, substitute.__dict__)
-    sys.modules["pkg_resources"] = substitute
+def needed():
+    """The names of what supervisor imports, at once or later."""
     package = importlib.import_module("supervisor")
     names = [module.name for module in pkgutil.walk_packages(package.__path__, "supervisor.") if ".tests" not in module.name]
     for name in names:
         # Some are for other systems; those that are needed are imported by the programs.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    for name in [name for name in names if name in sys.modules]:
-        for other in imported(sys.modules[name].__file__):
-            with contextlib.suppress(ImportError):
-                importlib.import_module(other)
-    for name in LATER:
-        importlib.import_module(name)
-    for program in PROGRAMS:
-        sys.argv = [program, "--help"]
-        with contextlib.suppress(SystemExit):
-            runpy.run_path(program, run_name="__main__")
+            yield name
+            for other in imported(sys.modules[name].__file__):
+                with contextlib.suppress(ImportError):
+                    importlib.import_module(other)
+                    yield other
+    yield from LATER
+
+
+def load(substitutes):
+    """The files of every module that supervisor needs, with the substitutes in the directory taken where they are asked for."""
+    sys.path.insert(0, substitutes)
+    names = [name for name in dict.fromkeys(needed()) if name.split(".")[0] not in WITHOUT]
+    words = (substitutes, " ".join(WITHOUT), " ".join(names), " ".join(PROGRAMS))
+    command = [sys.executable, "-IB", "-c", LOAD, *words]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True).stdout
+    return {os.path.realpath(path) for path in output.splitlines()}
 
 
 def trim_python():
-    """Removes every file of the library but those of the modules that are loaded, and compiles these."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        load()
-    loaded = {os.path.realpath(module.__file__) for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
-    directory = os.path.dirname(sys.modules["supervisor"].__path__[0])
-    for library in glob.glob(LIBRARIES):
-        for folder, _, files in os.walk(library, topdown=False):
+    """Removes every file of the library but those of the modules that are needed, and leaves byte-code of these."""
+    library = os.path.dirname(os.__file__)
+    with tempfile.TemporaryDirectory() as substitutes:
+        for name, text in SUBSTITUTES.items():
+            with open(os.path.join(substitutes, f"{name}.py"), "w", encoding="utf-8") as file:
+                file.write(text)
+        loaded = load(os.path.realpath(substitutes))
+        taken = [path for path in loaded if os.path.dirname(path) == os.path.realpath(substitutes)]
+        for folder, _, files in (found for top in glob.glob(LIBRARIES) for found in os.walk(top, topdown=False)):
             for path in (os.path.join(folder, file) for file in files):
                 if os.path.realpath(path) not in loaded and not DATA.search(path):
                     os.remove(path)
             if not os.listdir(folder):
                 os.rmdir(folder)
-    if hasattr(sys.modules["supervisor.options"], "pkg_resources"):
-        with open(os.path.join(directory, "pkg_resources.py"), "w", encoding="utf-8") as file:
-            file.write(SUBSTITUTE)
+        for path in taken:
+            shutil.copy(path, library)
     for path in glob.glob(f"{LIBRARIES}/**/*.py", recursive=True):
-        # Without a time in it, and never compared with the source: the same in every build, and quick on a read-only root.
-        py_compile.compile(path, doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        # Without a time in it, and never compared with a source: the same in every build, and quick on a read-only root.
+        py_compile.compile(path, f"{path}c", doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+        os.remove(path)
     for entry in os.scandir("/usr/bin"):
         if OTHER_PROGRAMS.fullmatch(entry.name):
             os.remove(entry.path)
+    for path in glob.glob(HEADERS):
+        shutil.rmtree(path)
 
 
 def trim_manuals():

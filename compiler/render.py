@@ -53,6 +53,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
         views.numbered,
         views.readers,
         views.scripts,
+        views.given,
         views.settled_first,
         views.upstreams,
         views.workers,

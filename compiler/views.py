@@ -57,6 +57,18 @@ def is_prebuilt(artifact: Artifact, local: bool) -> bool:
     return bool(artifact.prebuilt) and (local or not made)
 
 
+def given(app: App, local: bool) -> list[tuple[str, str]]:
+    """What the image takes from the spec's directory with the modes it has there: a name for each, and its path."""
+    taken = [
+        (artifact.name, artifact.prebuilt)
+        for artifact in app.artifacts
+        if is_prebuilt(artifact, local) and not (artifact.precompress or artifact.compress or artifact.mode)
+    ]
+    if app.database and app.database.migrations:
+        taken.append((".migrations", f"{app.database.migrations}/"))
+    return taken
+
+
 def settled_first(artifacts: Iterable[Artifact]) -> list[Artifact]:
     """What comes from elsewhere before what is built here, so that the layers that change most often come last."""
     return sorted(artifacts, key=lambda artifact: not (artifact.copy or artifact.fetch))

@@ -1,0 +1,86 @@
+"""Two clean builds of one commit, in two directories and by two users: the same layers but for times."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests import layers
+from tests.verify import twins
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from compiler.verify.engine import Engine
+
+TWICE = Path(__file__).parent / "twice"
+EARLIER = 1_750_000_000
+"""When the second was checked out: no checkout is older than its commit."""
+
+COMMIT = "1700000000"
+"""When the commit was made, as ``git log -1 --pretty=%ct`` tells it."""
+
+
+@pytest.fixture(scope="module")
+def checkouts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """One commit checked out by two users: the second keeps everything to himself, and was earlier."""
+    one, other = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("other") / "in" / "another"
+    shutil.copytree(TWICE, one, dirs_exist_ok=True)
+    twins.compiled(one)
+    shutil.copytree(one, other)
+    for path in (other, *other.rglob("*")):
+        path.chmod(path.stat().st_mode & 0o700)
+        os.utime(path, (EARLIER, EARLIER))
+    return one, other
+
+
+@pytest.fixture(scope="module")
+def images(engine: Engine, checkouts: tuple[Path, Path]) -> Iterator[list[str]]:
+    """What the engine makes of either."""
+    names = [f"reproducible-{os.getpid()}:{number}" for number in (1, 2)]
+    for name, checkout in zip(names, checkouts, strict=True):
+        _built(engine, checkout, name)
+    yield names
+    engine.call("rmi", "--force", *names)
+
+
+def test_two_builds_have_the_same_layers(engine: Engine, images: list[str]) -> None:
+    assert layers.differences(*(layers.of(engine, image) for image in images)) == []
+
+
+def test_an_image_has_the_time_of_its_commit(engine: Engine, images: list[str]) -> None:
+    assert {engine.inspect(image)["Created"] for image in images} == {"2023-11-14T22:13:20Z"}
+
+
+def test_what_was_given_can_be_read_by_the_services(engine: Engine, images: list[str]) -> None:
+    entries = {name: entry for layer in layers.of(engine, images[1]) for name, entry in layer.entries.items()}
+    assert entries["srv/plain/deep"].mode == entries["srv/site/deep"].mode == 0o755
+    assert entries["srv/plain/index.html"].mode == entries["srv/site/index.html"].mode == 0o644
+
+
+def test_equal_digests_can_be_had(
+    engine: Engine, checkouts: tuple[Path, Path], tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    """By the exporter that gives every file the time of the commit; not every engine has it."""
+    archives = [tmp_path / name for name in ("one.tar", "other.tar")]
+    for checkout, archive in zip(checkouts, archives, strict=True):
+        output = f"type=oci,dest={archive},rewrite-timestamp=true"
+        done = engine.call("buildx", *_build(checkout), "--output", output, str(checkout), timeout=600)
+        if "not supported for the docker driver" in done.err:
+            record_property("evidence", f"reproducible: equal content; {done.err.splitlines()[0]}")
+            return
+        assert done.status == 0, done.err
+    assert archives[0].read_bytes() == archives[1].read_bytes()
+
+
+def _built(engine: Engine, checkout: Path, name: str) -> None:
+    engine.tell(*_build(checkout), "--tag", name, str(checkout), timeout=600)
+
+
+def _build(checkout: Path) -> tuple[str, ...]:
+    arguments = ("--build-arg", f"SOURCE_DATE_EPOCH={COMMIT}")
+    return "build", "--no-cache", *arguments, "--file", str(checkout / "build" / "Dockerfile")
