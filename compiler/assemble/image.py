@@ -69,6 +69,7 @@ def image(data: Data, family: Family) -> Image:
         platforms=tuple(image.get("platforms", ())),
         budget=v.size(both["uncompressed"]) if "uncompressed" in both else None,
         budget_compressed=v.size(both["compressed"]) if "compressed" in both else None,
+        budget_services=tuple((name, v.size(most)) for name, most in both.get("services", {}).items()),
     )
 
 

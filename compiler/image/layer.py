@@ -261,7 +261,7 @@ def _shared_out(read: _Read, marks: Sequence[tuple[int, int]], end: int) -> Iter
 
     # What goes before the first entry, and what follows the last, counts as theirs.
     bounds = [0, *read.starts[1:], end] if read.entries else []
-    for entry, begin, finish in zip(read.entries, bounds, bounds[1:], strict=True):
+    for entry, begin, finish in zip(read.entries, bounds[:-1], bounds[1:], strict=True):
         first = packed(begin) if begin else 0
         last = marks[-1][1] if finish == end else packed(finish)
         yield entry._replace(compressed=max(0, last - first))

@@ -24,8 +24,8 @@ LOOK = "packages"
 
 
 class Package(NamedTuple):
-    """An installed package. ``depends`` are groups of names of which one has to be there; ``record`` is the size of its
-    entry in the database.
+    """An installed package. ``depends`` are groups of names of which one has to be there; with all of ``install_if`` it
+    is installed without being asked for; ``record`` is the size of its entry in the database.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Package(NamedTuple):
     source: str
     manager: str
     depends: tuple[tuple[str, ...], ...]
+    install_if: tuple[str, ...]
     provides: tuple[str, ...]
     files: tuple[str, ...]
     directories: tuple[str, ...]
@@ -115,6 +116,7 @@ def apk(text: str) -> Iterator[Package]:
                 source=fields.get("o", "") or fields["P"],
                 manager="apk",
                 depends=tuple((_bare(word),) for word in fields.get("D", "").split() if not word.startswith("!")),
+                install_if=tuple(_bare(word) for word in fields.get("i", "").split()),
                 provides=tuple(_bare(word) for word in fields.get("p", "").split()),
                 files=tuple(files),
                 directories=tuple(directories),
@@ -155,6 +157,7 @@ def dpkg(text: str, lists: Mapping[str, list[str]]) -> Iterator[Package]:
                 for group in fields.get(field, "").split(",")
                 if group.strip()
             ),
+            install_if=(),
             provides=tuple(_first(word) for word in fields.get("Provides", "").split(",") if word.strip()),
             files=tuple(path for path in paths if path not in above and path != "/."),
             directories=tuple("/" if path == "/." else path for path in paths if path in above or path == "/."),

@@ -1,0 +1,51 @@
+"""A report for programs: JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compiler.size.report import Report
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as plain data."""
+    budget = report.budget
+    return {
+        "version": 1,
+        "image": report.image,
+        "id": report.id,
+        "uncompressed": report.uncompressed,
+        "compressed": report.compressed,
+        "compressed_estimated": report.measured,
+        "engine": report.engine,
+        "budget": budget
+        and {
+            "uncompressed": budget.uncompressed,
+            "compressed": budget.compressed,
+            "services": dict(budget.services),
+        },
+        "layers": [layer._asdict() for layer in report.layers],
+        "shares": [
+            {
+                "kind": share.owner.kind,
+                "name": share.owner.name,
+                "uncompressed": share.uncompressed,
+                "compressed": share.compressed,
+                "parts": [part._asdict() | {"shared_with": list(part.shared_with)} for part in share.parts],
+            }
+            for share in report.shares
+        ],
+        "nobody": [stray._asdict() for stray in report.nobody],
+        "advice": [_plain(item) for item in report.advice],
+    }
+
+
+def _plain(item: Any) -> Any:
+    return item._asdict() if hasattr(item, "_asdict") else item
+
+
+def as_json(report: Report) -> str:
+    """One object with everything."""
+    return json.dumps(document(report), ensure_ascii=False, indent=2) + "\n"

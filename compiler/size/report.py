@@ -1,0 +1,86 @@
+"""What is known about the size of an image: the data that every format shows."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Owner(NamedTuple):
+    """Who asked for something: ``kind`` is service, artifact, package, base, compiler, extra or nobody."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        """How messages call it."""
+        return self.name if self.kind in ("compiler", "package", "base", "nobody") else f"{self.kind} {self.name}"
+
+
+COMPILER = Owner("compiler", "appos-compile")
+IMAGE_PACKAGES = Owner("package", "image.packages")
+SHARED = Owner("package", "shared")
+NOBODY = Owner("nobody", "nobody")
+
+
+class Part(NamedTuple):
+    """What a share consists of: a package, files of an artifact, libraries and so on; ``shared_with`` are all who ask."""
+
+    kind: str
+    name: str
+    version: str
+    uncompressed: int
+    compressed: int
+    files: int
+    shared_with: tuple[str, ...] = ()
+
+
+class Share(NamedTuple):
+    """All that one of them asked for, with its parts, largest first."""
+
+    owner: Owner
+    uncompressed: int
+    compressed: int
+    parts: tuple[Part, ...]
+
+
+class Stray(NamedTuple):
+    """A file that nobody asked for."""
+
+    path: str
+    size: int
+    layer: int
+
+
+class LayerSize(NamedTuple):
+    """A layer in numbers; ``engine`` is the engine's own."""
+
+    index: int
+    created_by: str
+    uncompressed: int
+    compressed: int | None
+    engine: int | None
+    base: bool
+
+
+class Budget(NamedTuple):
+    """What the spec allows, in bytes; services by name."""
+
+    uncompressed: int | None
+    compressed: int | None
+    services: tuple[tuple[str, int], ...] = ()
+
+
+class Report(NamedTuple):
+    """The whole: what the image takes, and whose each byte is. ``measured``: compressed here, so an estimate."""
+
+    image: str
+    id: str
+    uncompressed: int
+    compressed: int | None
+    engine: int | None
+    budget: Budget | None
+    layers: tuple[LayerSize, ...]
+    shares: tuple[Share, ...]
+    nobody: tuple[Stray, ...]
+    advice: tuple[object, ...] = ()
+    measured: bool = False

@@ -1,0 +1,127 @@
+"""Which package a file is from: by the package manager's word, or by what packages do when they are installed."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from compiler.image.model import Entry, Image
+    from compiler.image.packages import Package
+
+MANAGER = re.compile(
+    r"/(usr/)?lib/apk/|/etc/apk/|/var/cache/apk/|/var/log/apk\.log"
+    r"|/var/lib/(dpkg|apt)/|/var/cache/(apt|debconf)/|/var/log/(apt/|dpkg\.log)"
+)
+"""Where apk, dpkg, apt and debconf keep what they know."""
+
+BYTE_CODE = re.compile(r"^(?P<directory>.*/)__pycache__/(?P<name>[^/]+?)\.[a-z]+-?\d+[^/]*\.pyc$")
+
+INFO = re.compile(r"^/var/lib/dpkg/info/(?P<name>[a-z0-9.+-]+)(:[a-z0-9]+)?\.[a-z0-9]+$")
+
+MADE = (
+    # update-ca-certificates(8): the bundle, its copies and links by hash.
+    (r"/etc/ssl/certs/|/etc/ssl/cert\.pem$|/etc/ca-certificates\.conf", ("ca-certificates", "ca-certificates-bundle")),
+    # ldconfig(8), of the C library.
+    (r"/etc/ld\.so\.cache$|/var/cache/ldconfig/", ("libc-bin", "musl-utils")),
+    # fc-cache(1)
+    (r"/var/cache/fontconfig/", ("fontconfig", "fontconfig-config")),
+    # mandb(8)
+    (r"/var/cache/man/", ("man-db",)),
+)
+"""What triggers and scripts of packages make: a path's beginning, and the packages one of which makes it."""
+
+
+def written_by_trim(path: str) -> bool:
+    """Whether ``templates/trim.py.j2`` writes this file in place of what it removes."""
+    return bool(re.match(r"/usr/lib/python3[^/]*/.*\b(pkg_resources\.py$|__pycache__/)", path))
+
+
+def of_manager(path: str) -> bool:
+    """Whether a path is the package manager's own."""
+    return bool(MANAGER.match(path))
+
+
+def directory_links(image: Image) -> dict[str, str]:
+    """The links in the root directory, such as /bin to usr/bin: packages name their files by either."""
+    return {
+        entry.path: posixpath.normpath(posixpath.join("/", entry.target))
+        for entry in image.entries
+        if entry.kind == "symlink" and entry.path.count("/") == 1
+    }
+
+
+class Traces:
+    """The packages of a layer's entries."""
+
+    def __init__(
+        self, state: Sequence[Package], in_base: Mapping[str, Package], links: Mapping[str, str], entries: Iterable[Entry]
+    ) -> None:
+        self._links = links
+        self._packages = {package.name for package in state}
+        self._files = {self._real(path): package.name for package in state for path in package.files}
+        self._targets = {entry.path: entry.target for entry in entries if entry.kind == "symlink"}
+        owners: dict[str, set[str]] = {}
+        for package in state:
+            for path in package.directories:
+                owners.setdefault(self._real(path), set()).add(package.name)
+        # What lies in a directory that one package has, and no other, is that package's doing.
+        self._only = {
+            path: next(iter(names)) for path, names in owners.items() if len(names) == 1 and not names & in_base.keys()
+        }
+        self._directories = {path: min(names) for path, names in owners.items()}
+
+    def _real(self, path: str) -> str:
+        top = path[: path.find("/", 1)] if path.count("/") > 1 else ""
+        return self._links[top] + path[len(top) :] if top in self._links else path
+
+    def package(self, entry: Entry) -> str:
+        """The name of the package that an entry is from; empty if none is known."""
+        path = self._real(entry.path)
+        if entry.kind == "directory":
+            return self._directories.get(path, "")
+        return self._listed(path) or self._traced(path)
+
+    def _listed(self, path: str) -> str:
+        return self._files.get(path) or self._files.get(path.removesuffix(".distrib"), "")
+
+    def _traced(self, path: str) -> str:
+        info = INFO.match(path)
+        if info:
+            return info["name"] if info["name"] in self._packages else ""
+        if of_manager(path):
+            return ""
+        code = BYTE_CODE.match(path)
+        if code:
+            source = self._listed(f"{code['directory']}{code['name']}.py")
+            if source:
+                return source
+        for beginning, names in MADE:
+            if re.match(beginning, path):
+                return next((name for name in names if name in self._packages), "")
+        return self._linked(path) or self._nearest(path)
+
+    def _linked(self, path: str) -> str:
+        """The package of what a link leads to, over other links."""
+        for _ in range(8):
+            target = self._targets.get(path)
+            if target is None:
+                return ""
+            path = self._real(posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
+            if self._listed(path):
+                return self._listed(path)
+        return ""
+
+    def _nearest(self, path: str) -> str:
+        """The package that alone has the directory, or the nearest one above it that any package has."""
+        directory = posixpath.dirname(path)
+        while directory != "/":
+            if directory in self._only:
+                return self._only[directory]
+            if directory in self._directories:
+                return ""
+            directory = posixpath.dirname(directory)
+        return ""
