@@ -206,9 +206,7 @@ def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, read: _Read, looks: Map
         raise LayerError(f"a layer of more than {MOST_ENTRIES} entries")
 
 
-def _look(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry, sinks: Mapping[str, Sink], read: _Read
-) -> None:
+def _look(tar: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry, sinks: Mapping[str, Sink], read: _Read) -> None:
     content = tar.extractfile(member)
     left = entry.size
     while content and left:

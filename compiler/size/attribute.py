@@ -13,6 +13,7 @@ from compiler.image import packages as managers
 from compiler.size import demand, traces
 from compiler.size.report import COMPILER, NOBODY, SHARED, LayerSize, Owner, Part, Report, Share, Stray
 from compiler.size.steps import EXTRA, origins, steps
+from compiler.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,17 +60,18 @@ ACCOUNTS = frozenset(
 )
 
 
-def report(image: Image, app: App, dockerfiles: Sequence[str], known: Known, budget: Budget | None) -> Report:
+def report(image: Image, app: App, dockerfiles: Mapping[str, str], known: Known, budget: Budget | None) -> Report:
     """Everything about the size of an image; it must have been read with the look ``packages``.
 
-    It was built from that one of the Dockerfiles which fits its history best.
+    It was built from that one of the Dockerfiles, by the names of their flavours, which fits its history best.
     """
-    candidates = [origins(steps(app, text), image.layers, known.base) for text in dockerfiles]
-    made_by = max(candidates, key=lambda found: sum(origin.step is not None for origin in found))
+    candidates = {name: origins(steps(app, text), image.layers, known.base) for name, text in dockerfiles.items()}
+    flavour = max(candidates, key=lambda name: sum(origin.step is not None for origin in candidates[name]))
+    made_by = candidates[flavour]
     counted = [_counts_links(layer, known) for layer in image.layers]
     pieces = list(_pieces(image, app, made_by, counted))
     layers = tuple(_layers(image, pieces, made_by, known))
-    shares = tuple(_shares(pieces))
+    shares = tuple(_shares(pieces, users(app)))
     strays = sorted(
         (Stray(piece.entry.path, piece.uncompressed, piece.entry.layer) for piece in pieces if piece.owner == NOBODY),
         key=lambda stray: (-stray.size, stray.path, stray.layer),
@@ -78,6 +80,7 @@ def report(image: Image, app: App, dockerfiles: Sequence[str], known: Known, bud
     return Report(
         image=image.name,
         id=image.id,
+        flavour=flavour,
         uncompressed=sum(share.uncompressed for share in shares),
         compressed=None if None in compressed else sum(size or 0 for size in compressed),
         engine=known.total,
@@ -112,9 +115,12 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
     wanted = demand.asked(app)
     rules = tuple(_rules(app))
     links = traces.directory_links(image)
+    needed: dict[int, dict[str, tuple[Owner, ...]]] = {}
     for layer, origin, state, links_count in zip(image.layers, made_by, states, counted, strict=True):
-        needed = demand.demand(wanted, state)
-        place = _Layer(origin, app, state, in_base, needed, rules, traces.Traces(state, in_base, links, layer.entries))
+        if id(state) not in needed:
+            needed[id(state)] = demand.demand(wanted, state)
+        found = traces.Traces(state, in_base, links, layer.entries)
+        place = _Layer(origin, app, state, in_base, needed[id(state)], rules, found)
         for entry in layer.entries:
             size = entry.size if entry.kind == "file" or (entry.kind == "symlink" and links_count) else 0
             if size or entry.compressed:
@@ -229,7 +235,18 @@ def _rules(app: App) -> Iterator[Rule]:
     yield Rule("/etc/nginx/nginx.conf", COMPILER, "file", "configuration")
 
 
-def _shares(pieces: Iterable[Piece]) -> Iterator[Share]:
+def users(app: App) -> dict[Owner, str]:
+    """The service that each service and each artifact is for: an artifact is for the one that runs it."""
+    found = {Owner("service", service.name): service.name for service in app.services}
+    for artifact in app.artifacts:
+        for service in app.services:
+            words = [plain(word) or "" for word in service.command]
+            if any(word == artifact.install or word.startswith(f"{artifact.install}/") for word in words):
+                found.setdefault(Owner("artifact", artifact.name), service.name)
+    return found
+
+
+def _shares(pieces: Iterable[Piece], used: Mapping[Owner, str]) -> Iterator[Share]:
     """The shares, largest first, nobody last."""
     parts: dict[Owner, dict[tuple[str, str, str, tuple[str, ...]], list[int]]] = {}
     counted: dict[tuple[Owner, str, str], set[tuple[int, str]]] = {}
@@ -243,6 +260,7 @@ def _shares(pieces: Iterable[Piece]) -> Iterator[Share]:
     found = [
         Share(
             owner,
+            used.get(owner, ""),
             sum(sums[0] for sums in those.values()),
             sum(sums[1] for sums in those.values()),
             tuple(

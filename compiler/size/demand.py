@@ -80,9 +80,7 @@ def _providers(packages: Sequence[Package]) -> dict[str, list[str]]:
     return found
 
 
-def _closure(
-    names: Iterable[str], known: Mapping[str, Package], providers: Mapping[str, Sequence[str]]
-) -> set[str]:
+def _closure(names: Iterable[str], known: Mapping[str, Package], providers: Mapping[str, Sequence[str]]) -> set[str]:
     reached: set[str] = set()
     waiting = [package for name in names for package in ([name] if name in known else providers.get(name, ()))]
     while waiting:

@@ -38,6 +38,8 @@ def human(report: Report) -> str:
         if rest:
             sums = sum(part.uncompressed for part in rest), sum(part.compressed for part in rest)
             lines.append(_row(*sums, f"  {len(rest)} more", report))
+    if report.against:
+        lines += ["", *grown(report)]
     if report.nobody:
         lines += ["", f"nobody asked for {len(report.nobody)} files:"]
         lines += [f"  {size(s.size):>12}  layer {s.layer}  {s.path}" for s in report.nobody[:MOST_STRAYS]]
@@ -75,6 +77,21 @@ def _row(uncompressed: int, compressed: int, name: str, report: Report) -> str:
 def _named(part: Part) -> str:
     name = f"{part.name} {part.version}".strip()
     return f"{name} (for {', '.join(part.shared_with)})" if part.shared_with else name
+
+
+def grown(report: Report) -> list[str]:
+    """What is not what it was, as lines; first what grew most."""
+    found = report.against
+    if found is None:
+        return []
+    change = report.uncompressed - found.uncompressed
+    lines = [f"since {found.name}: {change:+,} bytes uncompressed"]
+    if report.compressed is not None and found.compressed is not None:
+        lines[0] += f", {report.compressed - found.compressed:+,} compressed"
+    for item in found.changes:
+        indent = "  " if item.kind == "share" else "      package "
+        lines.append(f"{item.after - item.before:>+15,}{indent}{item.name}  ({item.before:,} -> {item.after:,})")
+    return lines
 
 
 class Progress:
