@@ -1,8 +1,8 @@
 """What a package manager has installed: the text of its database -> packages with their files and what they need.
 
-Sources: apk's database as ``apk-v2(5)`` and abuild describe it (one letter a field), dpkg's status file as deb-control(5)
-has it, with the lists of files in ``/var/lib/dpkg/info``; images without a package manager keep a file for each package
-in ``status.d``.
+Sources: apk's database as ``apk-v2(5)`` and abuild describe it (one letter a field); dpkg's status file as
+deb-control(5) has it, with the lists of files in ``/var/lib/dpkg/info``. Images without a package manager keep a file
+for each package in ``status.d``.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ LOOK = "packages"
 
 
 class Package(NamedTuple):
-    """An installed package. ``depends`` are groups of names of which one has to be there; with all of ``install_if`` it
-    is installed without being asked for; ``configures`` are files that it makes when it is
-    installed, ``scripts`` the text of what it runs then; ``record`` is the size of its entry in the database.
+    """An installed package.
+
+    ``depends`` are groups of names of which one has to be there; with all of ``install_if`` it comes without being asked
+    for; ``configures`` are files that it makes when it is installed, ``scripts`` the text of what it runs then;
+    ``record`` is the size of its entry in the database.
     """
 
     name: str
@@ -90,27 +92,30 @@ def installed(texts: Mapping[str, bytes]) -> Iterator[Package]:
                 own = f"{package.name}-{package.version}."
                 found = [text for those in scripts for name, text in those.items() if name.startswith(own)]
                 yield package._replace(scripts="\n".join(found))
-    lists: dict[str, list[str]] = {}
+    yield from _debian(texts)
+
+
+def _debian(texts: Mapping[str, bytes]) -> Iterator[Package]:
+    own = [path.removeprefix(DPKG_LISTS) for path in texts if path.startswith(DPKG_LISTS)]
+    lists = {
+        name.removesuffix(".list"): _decoded(texts[DPKG_LISTS + name]).splitlines()
+        for name in own
+        if name.endswith(".list")
+    }
     ran: dict[str, str] = {}
-    for path, text in texts.items():
-        if path.startswith(DPKG_LISTS):
-            name, _, end = path.removeprefix(DPKG_LISTS).rpartition(".")
-            if end == "list":
-                lists[name] = _decoded(text).splitlines()
-            else:
-                ran[name] = ran.get(name, "") + _decoded(text)
+    for name in own:
+        if name.endswith(DPKG_SCRIPTS):
+            package = name.rpartition(".")[0]
+            ran[package] = ran.get(package, "") + _decoded(texts[DPKG_LISTS + name])
     configured: dict[str, list[str]] = {}
     for line in _decoded(texts.get(UCF, b"")).splitlines():
         name, _, place = line.partition(" ")
         configured.setdefault(name, []).append(place.strip())
     for path, text in texts.items():
         if path == DPKG or path.startswith(DPKG_PARTS):
-            for package in dpkg(_decoded(text), lists):
-                qualified = f"{package.name}:{package.architecture}"
-                yield package._replace(
-                    scripts=ran.get(qualified) or ran.get(package.name, ""),
-                    configures=tuple(configured.get(package.name, ())),
-                )
+            for found in dpkg(_decoded(text), lists):
+                scripts = ran.get(f"{found.name}:{found.architecture}") or ran.get(found.name, "")
+                yield found._replace(scripts=scripts, configures=tuple(configured.get(found.name, ())))
 
 
 def _apk_scripts(archive: bytes) -> dict[str, str]:

@@ -27,7 +27,7 @@ def compresses(allowed: Budget | None) -> bool:
     """Whether compressed sizes have to be known to tell."""
     if allowed is None:
         return False
-    return any(limit.compressed is not None for limit in (allowed, *(limit for _, limit in allowed.services)))
+    return allowed.compressed is not None or any(limit.compressed is not None for _, limit in allowed.services)
 
 
 def over(report: Report) -> tuple[Over, ...]:
@@ -70,7 +70,7 @@ def verdict(report: Report) -> str:
         return "".join(f"{line}\n" for line in [*_fine(report), *grown(report)])
     first = culprit(report)
     lines = [
-        f"over budget by {item.size - item.budget:,} bytes: {item.what} takes {item.size:,} bytes {item.form},"
+        f"over budget by {_bytes(item.size - item.budget)}: {item.what} takes {item.size:,} bytes {item.form},"
         f" of {item.budget:,}"
         for item in report.over
     ]
@@ -83,6 +83,10 @@ def verdict(report: Report) -> str:
         lines.append(f"{share.uncompressed:>15,}  {share.owner}")
         lines += [f"{part.uncompressed:>15,}      {part.name} {part.version}".rstrip() for part in share.parts[:3]]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _bytes(count: int) -> str:
+    return f"{count:,} byte{'' if count == 1 else 's'}"
 
 
 def _fine(report: Report) -> list[str]:

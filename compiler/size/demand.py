@@ -57,9 +57,9 @@ def demand(wanted: Mapping[Owner, Sequence[str]], packages: Sequence[Package]) -
         for package in followers:
             # What comes along by itself is for those who need all that it comes along with.
             for names in reached.values():
-                hosted = all(names & set(providers.get(word, ())) for word in package.install_if)
+                hosted = all(names.intersection(providers.get(word, ())) for word in package.install_if)
                 if hosted and package.name not in names:
-                    names |= _closure([package.name], known, providers)
+                    names.update(_closure([package.name], known, providers))
                     changed = True
     return {
         package.name: tuple(owner for owner, names in reached.items() if package.name in names) for package in packages

@@ -13,6 +13,8 @@ MOST_PARTS = 5
 """Of a share; the rest is summed up in a line."""
 
 MOST_STRAYS = 20
+BETWEEN = 0.1
+"""Seconds between two words on how far the reading has come."""
 
 
 def size(count: int | None) -> str:
@@ -22,7 +24,8 @@ def size(count: int | None) -> str:
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if abs(count) >= factor:
             value = count / factor
-            return f"{value:.2f} {unit}" if abs(value) < 10 else f"{value:.1f} {unit}"
+            digits = 2 if len(str(int(value))) == 1 else 1
+            return f"{value:.{digits}f} {unit}"
     return f"{count} B"
 
 
@@ -108,7 +111,7 @@ class Progress:
         """So many bytes more."""
         self._read += count
         now = time.monotonic()
-        if self._live and now - self._shown > 0.1:
+        if self._live and now - self._shown > BETWEEN:
             self._shown = now
             of = f" of about {size(self._total)}" if self._total else ""
             sys.stderr.write(f"\r\033[Kreading {self._name}: {size(self._read)}{of}"[:110])

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compiler.size.report import Report
+    from compiler.size.report import LayerSize, Report
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -35,7 +35,7 @@ def document(report: Report) -> dict[str, Any]:
             "compressed": against.compressed,
             "changes": [change._asdict() for change in against.changes],
         },
-        "layers": [layer._asdict() for layer in report.layers],
+        "layers": [_layer(layer) for layer in report.layers],
         "shares": [
             {
                 "kind": share.owner.kind,
@@ -50,6 +50,11 @@ def document(report: Report) -> dict[str, Any]:
         "nobody": [stray._asdict() for stray in report.nobody],
         "advice": [_plain(item) for item in report.advice],
     }
+
+
+def _layer(layer: LayerSize) -> dict[str, Any]:
+    data = layer._asdict()
+    return {"index": data.pop("number"), **data}
 
 
 def _plain(item: Any) -> Any:

@@ -1,7 +1,7 @@
 """The numbers that are kept from one measurement to the next: a report -> the text of ``size.json`` and back.
 
-Small and sorted, so that a pull request shows what changed; and what the spec asked for, so that the compiler can tell what
-a change of it adds before anything is built.
+Small and sorted, so that a pull request shows what changed; and what the spec asked for, so that the compiler can tell
+what a change of it adds before anything is built.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ def against(name: str, before: Numbers, now: Numbers) -> Against:
 def predict(app: App, before: Numbers, table: Mapping[str, int]) -> Prediction | None:
     """What the image of a spec will take at least, by what was measured; None where the base is another one.
 
-    What is no longer asked for is taken away as far as it could be gone, with all that came along or was shared; what is
-    new is added as far as its size is known: from the measurement, or from ``table``.
+    What is no longer asked for is taken away as far as it could be gone, with all that came along or was shared; what
+    is new is added as far as its size is known: from the measurement, or from ``table``.
     """
     if app.image.base != before.base:
         return None

@@ -23,7 +23,7 @@ NOBODY = Owner("nobody", "nobody")
 
 
 class Part(NamedTuple):
-    """What a share consists of: a package, files of an artifact, libraries and so on; ``shared_with`` are all who ask."""
+    """What a share consists of: a package, files, libraries and so on; ``shared_with`` are all who ask for it."""
 
     kind: str
     name: str
@@ -55,7 +55,7 @@ class Stray(NamedTuple):
 class LayerSize(NamedTuple):
     """A layer in numbers; ``engine`` is the engine's own."""
 
-    index: int
+    number: int
     created_by: str
     uncompressed: int
     compressed: int | None

@@ -33,24 +33,24 @@ MADE = (
     # update-ca-certificates(8): the bundle, its copies and links by hash.
     (r"/etc/ssl/certs/ssl-cert-|/etc/ssl/private/ssl-cert-", ("ssl-cert",)),
     (r"/etc/ssl/certs/|/etc/ssl/cert\.pem$|/etc/ca-certificates\.conf", ("ca-certificates", "ca-certificates-bundle")),
-    # ldconfig(8), of the C library.
+    # Of the C library: ldconfig(8).
     (r"/etc/ld\.so\.cache$|/var/cache/ldconfig/", ("libc-bin", "musl-utils")),
-    # fc-cache(1)
+    # What fc-cache(1) makes.
     (r"/var/cache/fontconfig/", ("fontconfig", "fontconfig-config")),
-    # mandb(8)
+    # What mandb(8) makes.
     (r"/var/cache/man/", ("man-db",)),
-    # update-mime-database(1), update-icon-caches(8), glib-compile-schemas(1)
+    # What update-mime-database(1), update-icon-caches(8) and glib-compile-schemas(1) make.
     (r"/usr/share/mime/", ("shared-mime-info",)),
     (r"/usr/share/icons/", ("hicolor-icon-theme",)),
     (r"/usr/share/glib-2\.0/schemas/gschemas\.compiled$", ("glib", "libglib2.0-0", "libglib2.0-bin")),
-    # locale-gen(8)
+    # What locale-gen(8) makes, and reads.
     (r"/etc/default/locale$|/etc/locale\.gen$|/usr/lib/locale/locale-archive$", ("locales",)),
-    # systemd-machine-id-setup(1), journalctl(1) --update-catalog, systemd-hwdb(8)
+    # What systemd-machine-id-setup(1) and journalctl(1) --update-catalog make.
     (
         r"/etc/machine-id$|/var/lib/dbus/machine-id$|/var/lib/systemd/catalog/|/etc/udev/hwdb\.bin$",
         ("systemd", "dbus", "udev"),
     ),
-    # postinst of netbase, of python3.X-minimal and of postgresql-common (which also runs apt-conf.d's script)
+    # What the scripts of these packages write under names that they put together.
     (r"/etc/networks$", ("netbase",)),
     (r"/etc/python3/debian_config$", ("python3",)),
     (r"/etc/postgresql-common/|/etc/apt/apt\.conf\.d/\S*postgresql$", ("postgresql-common",)),
@@ -59,9 +59,7 @@ MADE = (
     # ucf(1) keeps copies and sums of the files in its care.
     (r"/var/lib/ucf/", ("ucf",)),
 )
-"""What triggers and scripts of packages make: a path's beginning, and the packages of which the first that is there makes
-it.
-"""
+"""What triggers and scripts of packages make: a path's beginning, and packages; the first one that is there makes it."""
 
 
 def written_by_trim(path: str) -> bool:
@@ -149,7 +147,7 @@ class Traces:
     def _told(self, path: str) -> str:
         """The one package whose scripts name the path, or the nearest directory above it that any of them names."""
         place = path
-        while place == path or place.count("/") >= DEEP:
+        while place != "/" and (place == path or place.count("/") >= DEEP):
             if place not in self._named:
                 word = re.compile(rf"(?<![\w.-]){re.escape(place.lstrip('/'))}(?![\w.-])")
                 self._named[place] = [name for name, text in self._scripts.items() if word.search(text)]
