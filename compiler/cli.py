@@ -310,6 +310,48 @@ def verify(options: commands.Options, /, **given: Any) -> int:
 
 
 @cli.command()
+@click.argument("image", required=False, default="", metavar="[IMAGE|ARCHIVE]")
+@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@click.option("--build", is_flag=True, help="Build the image first, under the name that the spec gives it.")
+@click.option("--local", is_flag=True, help="The image is made from Dockerfile.local; otherwise its history tells.")
+@click.option("--production", is_flag=True, help="The image is made from Dockerfile.")
+@click.option("--check", is_flag=True, help="Exit with 1 if the image is over the spec's budget.")
+@click.option(
+    "--against",
+    default="",
+    metavar="REF",
+    help="Show what grew since another image or archive, or since the numbers kept in a git revision.",
+)
+@click.option("--keep", is_flag=True, help="Write the numbers to size.json in the output directory, to be committed.")
+@click.option("--compressed", is_flag=True, help="Measure what is pulled, by compressing where the image is plain.")
+@click.option(
+    "--format",
+    type=click.Choice(("human", "json")),
+    default="human",
+    show_default=True,
+    help="How the sizes are reported.",
+)
+@click.option("-o", "--output", default="", metavar="FILE", type=click.Path(), help="Write the report to a file.")
+@click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
+@click.pass_obj
+def size(options: commands.Options, /, **given: Any) -> int:
+    r"""Show who asked for each byte of a built image, and hold it against the budget.
+
+    Reads the spec's own image from the engine, or the one that is named, or an
+    archive of one.
+
+    \b
+    Exit status: 0 fine; 1 over the budget; 2 the spec has problems, or no budget
+    to check; 3 no engine, no such image, or an archive that cannot be read.
+    """
+    from compiler.size import command
+
+    flavours = tuple(name for name in ("production", "local") if given.pop(name))
+    file = given.pop("file") or options.file
+    return command.run(command.Options(file=file, color=options.color, flavours=flavours, **given))
+
+
+@cli.command()
 @click.argument("output", metavar="OUTPUT", shell_complete=_candidates(_outputs))
 def template(output: str) -> int:
     """Print the template of a generated file, to be replaced by one of your own.

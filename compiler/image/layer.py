@@ -1,0 +1,298 @@
+"""Reads one layer as a stream: its entries, its compressed size, and what looks make of its files."""
+
+from __future__ import annotations
+
+import importlib
+import posixpath
+import tarfile
+import zlib
+from bisect import bisect_right
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+from compiler.errors import HostError
+from compiler.image.model import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from compiler.image.archive import Options
+    from compiler.image.model import Look, Sink
+
+PIECE = 2**18
+LEVEL = 6
+"""Of gzip, as engines push layers by default."""
+
+LARGEST = 64 * 2**30
+"""Bytes of a layer when it is unpacked: more is taken for a stream without an end."""
+
+MOST_ENTRIES = 4_000_000
+GZIP = b"\x1f\x8b"
+ZSTD = b"\x28\xb5\x2f\xfd"
+
+
+class LayerError(Exception):
+    """A layer that cannot be read."""
+
+
+LARGEST_HEADER = 2**20
+"""Bytes of a header that stands for a long name and the like; real ones have a few hundred."""
+
+HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+class Header(tarfile.TarInfo):
+    """A header that is what it says: tarfile itself takes a damaged one for the end, and believes any size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Header:
+        """Read a header; LayerError where there can be no such entry."""
+        try:
+            made = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise LayerError(f"a damaged header: {error}") from None
+        checked(made)
+        if made.type in HEADERS and made.size > LARGEST_HEADER:
+            raise LayerError(f"a header of {made.size} bytes")
+        return made
+
+
+def checked(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The entry; LayerError if its size cannot be, which would be waited for without end."""
+    if not 0 <= member.size <= LARGEST:
+        raise LayerError(f"{member.name} cannot have {member.size} bytes")
+    return member
+
+
+class Scan(NamedTuple):
+    """What was read of a layer: the size of its tar stream, its compressed size if it is known, and its entries."""
+
+    tar: int
+    compressed: int | None
+    entries: Sequence[Entry]
+    found: Mapping[str, Mapping[str, Any]]
+    measured: bool
+
+
+class _Plain:
+    """A layer as it is; ``marks`` are pairs of its tar position and the compressed bytes up to there."""
+
+    def __init__(self, head: bytes, content: IO[bytes], options: Options) -> None:
+        self._head = head
+        self._content = content
+        self._packer = zlib.compressobj(LEVEL, zlib.DEFLATED, 31) if options.compress else None
+        self._progress = options.progress
+        self.position = 0
+        self.packed = 0
+        self.marks: list[tuple[int, int]] = [(0, 0)]
+
+    def read(self, size: int) -> bytes:
+        """The next piece."""
+        if self._head:
+            piece, self._head = self._head[:size], self._head[size:]
+        else:
+            piece = self._content.read(size)
+        self._count(piece)
+        self._progress(len(piece))
+        return piece
+
+    def _count(self, piece: bytes) -> None:
+        self.position += len(piece)
+        if self.position > LARGEST:
+            raise LayerError(f"a layer of more than {LARGEST // 2**30} GiB")
+        if self._packer and (out := self._packer.compress(piece)):
+            self.packed += len(out)
+            self.marks.append((self.position, self.packed))
+
+    def close(self) -> int | None:
+        """The compressed size, once all has been read."""
+        if self._packer is None:
+            return None
+        self.packed += len(self._packer.flush())
+        self.marks.append((self.position, self.packed))
+        return self.packed
+
+
+class _Packed:
+    """A layer that is stored compressed."""
+
+    def __init__(self, head: bytes, content: IO[bytes], options: Options) -> None:
+        self._head = head
+        self._content = content
+        self._progress = options.progress
+        self._zstd = head[:4] == ZSTD
+        self._unpacker = self._another()
+        self._waiting = b""
+        self.position = 0
+        self.packed = 0
+        self.marks: list[tuple[int, int]] = [(0, 0)]
+
+    def _another(self) -> Any:
+        return _zstd() if self._zstd else zlib.decompressobj(31)
+
+    def read(self, size: int) -> bytes:
+        """The next piece, at most ``size`` bytes."""
+        while not self._waiting:
+            left: bytes = self._unpacker.unused_data if self._unpacker.eof else b""
+            piece = left or self._next()
+            if not piece:
+                if not self._unpacker.eof:
+                    raise LayerError("a compressed layer ends too early")
+                return b""
+            if self._unpacker.eof:
+                if not piece.startswith((GZIP, ZSTD)):
+                    # What follows the last member is padding.
+                    return b""
+                self._unpacker = self._another()
+            self._waiting = self._unpack(piece)
+            self.marks.append((self.position + len(self._waiting), self.packed))
+        piece, self._waiting = self._waiting[:size], self._waiting[size:]
+        self.position += len(piece)
+        if self.position > LARGEST:
+            raise LayerError(f"a layer of more than {LARGEST // 2**30} GiB")
+        return piece
+
+    def _unpack(self, piece: bytes) -> bytes:
+        # The worst bomb grows a thousandfold: what is read at once is small, so that this fits into memory.
+        return bytes(self._unpacker.decompress(piece))
+
+    def _next(self) -> bytes:
+        piece, self._head = self._head or self._content.read(2**15), b""
+        self.packed += len(piece)
+        self._progress(len(piece))
+        return piece
+
+    def close(self) -> int | None:
+        """The compressed size, once all has been read."""
+        while self._next():
+            pass
+        self.marks.append((self.position, self.packed))
+        return self.packed
+
+
+def _zstd() -> Any:
+    """What unpacks zstd: of Python itself since 3.14, else of a library."""
+    for name in ("compression.zstd", "zstandard"):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        made = module.ZstdDecompressor()
+        return made.decompressobj() if name == "zstandard" else made
+    raise HostError("a layer is compressed with zstd, and no library for that is here", "pip install zstandard")
+
+
+class _Read:
+    """The entries of a layer as they come, each with where it begins in the tar stream."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.starts: list[int] = []
+        self.places: dict[str, int] = {}
+        self.found: dict[str, dict[str, Any]] = {}
+
+
+def scan(name: str, head: bytes, content: IO[bytes], options: Options) -> Scan:
+    """Read a layer of which ``head`` has been read already."""
+    compressed = head[:2] == GZIP or head[:4] == ZSTD
+    stream = (_Packed if compressed else _Plain)(head, content, options)
+    read = _Read()
+    try:
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=PIECE, tarinfo=Header) as tar:  # type: ignore[call-overload]
+            for member in _members(tar):
+                _take(tar, member, read, options.looks)
+            while stream.read(PIECE):
+                pass
+    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
+        raise LayerError(f"{name} is not a layer that can be read: {error}") from None
+    total = stream.close()
+    entries = read.entries if total is None else list(_shared_out(read, stream.marks, stream.position))
+    return Scan(stream.position, total, entries, read.found, measured=not compressed and total is not None)
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    while (member := tar.next()) is not None:
+        tar.members = []  # type: ignore[attr-defined]
+        yield checked(member)
+
+
+def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, read: _Read, looks: Mapping[str, Look]) -> None:
+    entry = _entry(member)
+    if entry.kind == "file" and entry.size and looks:
+        sinks = {name: sink for name, look in looks.items() if (sink := look(entry))}
+        if sinks:
+            _look(tar, member, entry, sinks, read)
+    if entry.kind != "opaque":
+        before = read.places.get(entry.path)
+        if before is not None and read.entries[before].kind != "whiteout":
+            # What comes again takes the place of what came first, as it does on the disk.
+            read.entries[before] = read.entries[before]._replace(kind="other", size=0)
+        read.places[entry.path] = len(read.entries)
+    read.entries.append(entry)
+    read.starts.append(member.offset)
+    if len(read.entries) > MOST_ENTRIES:
+        raise LayerError(f"a layer of more than {MOST_ENTRIES} entries")
+
+
+def _look(tar: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry, sinks: Mapping[str, Sink], read: _Read) -> None:
+    content = tar.extractfile(member)
+    left = entry.size
+    while content and left:
+        piece = content.read(min(left, PIECE))
+        if not piece:
+            raise LayerError(f"{entry.path} is shorter than it says")
+        left -= len(piece)
+        for sink in sinks.values():
+            sink.update(piece)
+    for name, sink in sinks.items():
+        value = sink.value()
+        if value is not None:
+            read.found.setdefault(name, {})[entry.path] = value
+
+
+def _entry(member: tarfile.TarInfo) -> Entry:
+    path = posixpath.normpath("/" + member.name.lstrip("/"))
+    if ".." in member.name.split("/"):
+        raise LayerError(f"{member.name} leads out of the image")
+    directory, _, last = path.rpartition("/")
+    kind, size, target = "other", 0, ""
+    if last == ".wh..wh..opq":
+        kind, path = "opaque", directory or "/"
+    elif last.startswith(".wh..wh."):
+        pass
+    elif last.startswith(".wh."):
+        kind, path = "whiteout", f"{directory}/{last.removeprefix('.wh.')}"
+    elif member.isreg():
+        kind, size = "file", member.size
+    elif member.islnk():
+        kind, target = "hardlink", posixpath.normpath("/" + member.linkname.lstrip("/"))
+    elif member.issym():
+        kind, size, target = "symlink", len(member.linkname.encode("utf-8", "surrogateescape")), member.linkname
+    elif member.isdir():
+        kind = "directory"
+    return Entry(0, path, kind, size, member.mode, member.uid, member.gid, target)
+
+
+def _shared_out(read: _Read, marks: Sequence[tuple[int, int]], end: int) -> Iterator[Entry]:
+    """Each entry with its part of the compressed bytes; together they are all of them.
+
+    A compressor puts out its bytes in blocks: within a block they are divided by the sizes of what went in.
+    """
+    positions = [position for position, _ in marks]
+
+    def packed(position: int) -> int:
+        after = min(bisect_right(positions, position), len(marks) - 1)
+        (here, low), (there, high) = marks[after - 1], marks[after]
+        return high if there <= here else low + (high - low) * min(position - here, there - here) // (there - here)
+
+    # What goes before the first entry, and what follows the last, counts as theirs.
+    bounds = [0, *read.starts[1:], end] if read.entries else []
+    for entry, begin, finish in zip(read.entries, bounds[:-1], bounds[1:], strict=True):
+        first = packed(begin) if begin else 0
+        last = marks[-1][1] if finish == end else packed(finish)
+        yield entry._replace(compressed=max(0, last - first))

@@ -1,0 +1,179 @@
+"""Which package a file is from: by the package manager's word, or by what packages do when they are installed."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from compiler.image.model import Entry, Image
+    from compiler.image.packages import Package
+
+MANAGER = re.compile(
+    r"/(usr/)?lib/apk/|/etc/apk/|/var/cache/apk/|/var/log/apk\.log"
+    r"|/var/lib/(dpkg|apt)/|/var/cache/(apt|debconf)/|/var/log/(apt/|dpkg\.log|alternatives\.log)"
+)
+"""Where apk, dpkg, apt and debconf keep what they know."""
+
+BYTE_CODE = re.compile(r"^(?P<directory>.*/)__pycache__/(?P<name>[^/]+?)\.[a-z]+-?\d+[^/]*\.pyc$")
+
+INFO = re.compile(r"^/var/lib/dpkg/info/(?P<name>[a-z0-9.+-]+)(:[a-z0-9]+)?\.[a-z0-9]+$")
+
+DEEP = 3
+"""Names in a directory's path from which on it says whose it is: every script names /etc and /var/lib."""
+
+UNITS = "/lib/systemd/system/", "/usr/lib/systemd/system/", "/usr/lib/systemd/user/"
+UNIT = re.compile(r"^/var/lib/systemd/deb-systemd-(user-)?helper-(enabled|masked)/(.*/)?(?P<name>[^/]+?)(\.dsh-also)?$")
+"""What deb-systemd-helper(1p) notes of a package's units."""
+
+MADE = (
+    # update-ca-certificates(8): the bundle, its copies and links by hash.
+    (r"/etc/ssl/certs/ssl-cert-|/etc/ssl/private/ssl-cert-", ("ssl-cert",)),
+    (r"/etc/ssl/certs/|/etc/ssl/cert\.pem$|/etc/ca-certificates\.conf", ("ca-certificates", "ca-certificates-bundle")),
+    # Of the C library: ldconfig(8).
+    (r"/etc/ld\.so\.cache$|/var/cache/ldconfig/", ("libc-bin", "musl-utils")),
+    # What fc-cache(1) makes.
+    (r"/var/cache/fontconfig/", ("fontconfig", "fontconfig-config")),
+    # What mandb(8) makes.
+    (r"/var/cache/man/", ("man-db",)),
+    # What update-mime-database(1), update-icon-caches(8) and glib-compile-schemas(1) make.
+    (r"/usr/share/mime/", ("shared-mime-info",)),
+    (r"/usr/share/icons/", ("hicolor-icon-theme",)),
+    (r"/usr/share/glib-2\.0/schemas/gschemas\.compiled$", ("glib", "libglib2.0-0", "libglib2.0-bin")),
+    # What locale-gen(8) makes, and reads.
+    (r"/etc/default/locale$|/etc/locale\.gen$|/usr/lib/locale/locale-archive$", ("locales",)),
+    # What systemd-machine-id-setup(1) and journalctl(1) --update-catalog make.
+    (
+        r"/etc/machine-id$|/var/lib/dbus/machine-id$|/var/lib/systemd/catalog/|/etc/udev/hwdb\.bin$",
+        ("systemd", "dbus", "udev"),
+    ),
+    # What the scripts of these packages write under names that they put together.
+    (r"/etc/networks$", ("netbase",)),
+    (r"/etc/python3/debian_config$", ("python3",)),
+    (r"/etc/postgresql-common/|/etc/apt/apt\.conf\.d/\S*postgresql$", ("postgresql-common",)),
+    # pg_createcluster(1), run when a server is installed
+    (r"/(etc|var/lib)/postgresql/(?P<version>\d+)/", ("postgresql-{version}",)),
+    # ucf(1) keeps copies and sums of the files in its care.
+    (r"/var/lib/ucf/", ("ucf",)),
+)
+"""What triggers and scripts of packages make: a path's beginning, and packages; the first one that is there makes it."""
+
+
+def written_by_trim(path: str) -> bool:
+    """Whether ``templates/trim.py.j2`` writes this file in place of what it removes."""
+    return bool(re.match(r"/usr/lib/python3[^/]*/.*\b(pkg_resources\.py$|__pycache__/)", path))
+
+
+def of_manager(path: str) -> bool:
+    """Whether a path is the package manager's own."""
+    return bool(MANAGER.match(path))
+
+
+def directory_links(image: Image) -> dict[str, str]:
+    """The links in the root directory, such as /bin to usr/bin: packages name their files by either."""
+    return {
+        entry.path: posixpath.normpath(posixpath.join("/", entry.target))
+        for entry in image.entries
+        if entry.kind == "symlink" and entry.path.count("/") == 1
+    }
+
+
+class Traces:
+    """The packages of a layer's entries."""
+
+    def __init__(
+        self,
+        state: Sequence[Package],
+        in_base: Mapping[str, Package],
+        links: Mapping[str, str],
+        entries: Iterable[Entry],
+    ) -> None:
+        self._links = links
+        self._packages = {package.name for package in state}
+        self._files = {self._real(path): package.name for package in state for path in package.files}
+        self._targets = {entry.path: entry.target for entry in entries if entry.kind == "symlink"}
+        self._configured = {self._real(path): package.name for package in state for path in package.configures}
+        self._scripts = {package.name: package.scripts for package in state if package.scripts}
+        self._named: dict[str, list[str]] = {}
+        owners: dict[str, set[str]] = {}
+        for package in state:
+            for path in package.directories:
+                owners.setdefault(self._real(path), set()).add(package.name)
+        # What lies in a directory that one package has, and no other, is that package's doing.
+        self._only = {
+            path: next(iter(names)) for path, names in owners.items() if len(names) == 1 and not names & in_base.keys()
+        }
+        self._directories = {path: min(names) for path, names in owners.items()}
+
+    def _real(self, path: str) -> str:
+        top = path[: path.find("/", 1)] if path.count("/") > 1 else ""
+        return self._links[top] + path[len(top) :] if top in self._links else path
+
+    def package(self, entry: Entry) -> str:
+        """The name of the package that an entry is from; empty if none is known."""
+        path = self._real(entry.path)
+        if entry.kind == "directory":
+            return self._directories.get(path, "")
+        return self._listed(path) or self._traced(path)
+
+    def _listed(self, path: str) -> str:
+        return self._files.get(path) or self._files.get(path.removesuffix(".distrib"), "")
+
+    def _traced(self, path: str) -> str:
+        info = INFO.match(path)
+        if info:
+            return info["name"] if info["name"] in self._packages else ""
+        if of_manager(path):
+            return ""
+        code = BYTE_CODE.match(path)
+        if code:
+            source = self._listed(f"{code['directory']}{code['name']}.py")
+            if source:
+                return source
+        for beginning, names in MADE:
+            match = re.match(beginning, path)
+            made = [name.format(**match.groupdict()) for name in names] if match else []
+            known = next((name for name in made if name in self._packages), "")
+            if known:
+                return known
+        unit = UNIT.match(path)
+        if unit:
+            return next((owner for place in UNITS if (owner := self._listed(self._real(place + unit["name"])))), "")
+        return self._linked(path) or self._configured.get(path) or self._told(path) or self._nearest(path)
+
+    def _told(self, path: str) -> str:
+        """The one package whose scripts name the path, or the nearest directory above it that any of them names."""
+        place = path
+        while place != "/" and (place == path or place.count("/") >= DEEP):
+            if place not in self._named:
+                word = re.compile(rf"(?<![\w.-]){re.escape(place.lstrip('/'))}(?![\w.-])")
+                self._named[place] = [name for name, text in self._scripts.items() if word.search(text)]
+            if self._named[place]:
+                return self._named[place][0] if len(self._named[place]) == 1 else ""
+            place = posixpath.dirname(place)
+        return ""
+
+    def _linked(self, path: str) -> str:
+        """The package of what a link leads to, over other links."""
+        for _ in range(8):
+            target = self._targets.get(path)
+            if target is None:
+                return ""
+            path = self._real(posixpath.normpath(posixpath.join(posixpath.dirname(path), target)))
+            if self._listed(path):
+                return self._listed(path)
+        return ""
+
+    def _nearest(self, path: str) -> str:
+        """The package that alone has the directory, or the nearest one above it that any package has."""
+        directory = posixpath.dirname(path)
+        while directory != "/":
+            if directory in self._only:
+                return self._only[directory]
+            if directory in self._directories:
+                return ""
+            directory = posixpath.dirname(directory)
+        return ""
