@@ -12,7 +12,7 @@ from compiler.image import model, packages
 from compiler.sbom.gobuild import Finder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from compiler.image.model import Entry, Image, Look, Sink
     from compiler.sbom.gobuild import Build
@@ -69,7 +69,7 @@ class Packed:
     def __init__(self, method: str) -> None:
         self._outer = Program()
         self._inner = Program()
-        self._unpack = _xz() if method == "xz" else _zstd()
+        self._unpacker = _Xz() if method == "xz" else _Zstd()
         self._size = 0
         self._damaged = False
 
@@ -78,7 +78,7 @@ class Packed:
         self._outer.update(piece)
         for start in range(0, 0 if self._damaged else len(piece), PIECE):
             try:
-                for out in self._unpack(piece[start : start + PIECE]):
+                for out in self._unpacker.unpack(piece[start : start + PIECE]):
                     self._inner.update(out)
                     self._size += len(out)
             # The error of each library is its own, and each means the same.
@@ -91,34 +91,50 @@ class Packed:
 
     def value(self) -> Content:
         """What is known of the file, and of what is in it."""
-        return self._outer.value()._replace(unpacked=None if self._damaged else self._inner.value())
+        whole = self._unpacker.eof and not self._damaged
+        return self._outer.value()._replace(unpacked=self._inner.value() if whole else None)
 
 
-def _xz() -> Callable[[bytes], Iterator[bytes]]:
-    unpacker = lzma.LZMADecompressor(memlimit=MEMORY)
+class _Xz:
+    """Unpacks xz."""
 
-    def unpack(piece: bytes) -> Iterator[bytes]:
-        while not unpacker.eof and (piece or not unpacker.needs_input):
-            yield unpacker.decompress(piece, 2**20)
+    def __init__(self) -> None:
+        self._unpacker = lzma.LZMADecompressor(memlimit=MEMORY)
+
+    @property
+    def eof(self) -> bool:
+        """Whether the end has been reached."""
+        return self._unpacker.eof
+
+    def unpack(self, piece: bytes) -> Iterator[bytes]:
+        """What the piece unpacks to, in pieces."""
+        while not self._unpacker.eof and (piece or not self._unpacker.needs_input):
+            yield self._unpacker.decompress(piece, 2**20)
             piece = b""
 
-    return unpack
 
+class _Zstd:
+    """Unpacks zstd."""
 
-def _zstd() -> Callable[[bytes], Iterator[bytes]]:
-    try:
-        import zstandard
-    except ImportError:
-        raise HostError(
-            "an artifact is compressed with zstd, and the library for that is not installed", "pip install zstandard"
-        ) from None
-    unpacker: Any = zstandard.ZstdDecompressor(max_window_size=MEMORY).decompressobj()
+    def __init__(self) -> None:
+        try:
+            import zstandard
+        except ImportError:
+            raise HostError(
+                "an artifact is compressed with zstd, and the library for that is not installed",
+                "pip install zstandard",
+            ) from None
+        self._unpacker: Any = zstandard.ZstdDecompressor(max_window_size=MEMORY).decompressobj()
 
-    def unpack(piece: bytes) -> Iterator[bytes]:
-        if not unpacker.eof:
-            yield unpacker.decompress(piece)
+    @property
+    def eof(self) -> bool:
+        """Whether the end has been reached."""
+        return bool(self._unpacker.eof)
 
-    return unpack
+    def unpack(self, piece: bytes) -> Iterator[bytes]:
+        """What the piece unpacks to."""
+        if not self._unpacker.eof:
+            yield self._unpacker.decompress(piece)
 
 
 def looks(packed: Mapping[str, str], *, all_files: bool) -> dict[str, Look]:

@@ -85,13 +85,15 @@ class _Parts:
         self._asked = demand.asked(spec.app) if spec else {}
         self._needed = demand.demand(self._asked, self._packages)
         self._os = _os_release(tree)
-        self._refs = {package.name: self._purl(package) for package in self._packages}
+        # Debian may have a package for several architectures at once.
+        self._refs = {package.name: self._purl(package) for package in self._packages[::-1]}
+        self._same = {(package.name, package.architecture): self._purl(package) for package in self._packages}
         self._provided: dict[str, tuple[str, ...]] = {}
         for package in self._packages:
             # A dependency may be a path, such as that of a shell.
             for word in (*package.provides, *(path for path in package.files if "/bin/" in path)):
-                self._provided[word] = (*self._provided.get(word, ()), self._refs[package.name])
-        self._owners = {path: package.name for package in self._packages for path in package.files}
+                self._provided[word] = (*self._provided.get(word, ()), self._purl(package))
+        self._owners = {path: package for package in self._packages for path in package.files}
         self._installs: list[tuple[str, Artifact]] = []
 
     def all(self) -> Iterator[Component]:
@@ -146,11 +148,11 @@ class _Parts:
         if package.name in self._base and self._spec:
             others.add(f"base {self._spec.app.image.base}")
         return Component(
-            ref=self._refs[package.name],
+            ref=self._purl(package),
             kind="package",
             name=package.name,
             version=package.version,
-            purl=self._refs[package.name],
+            purl=self._purl(package),
             licence=self._licence(package),
             services=tuple(service for owner in owners for service in self._services(owner)),
             facts=(
@@ -167,7 +169,7 @@ class _Parts:
         for group in package.depends:
             chosen = next((word for word in group if word in self._refs), None)
             if chosen:
-                yield self._refs[chosen]
+                yield self._same.get((chosen, package.architecture), self._refs[chosen])
                 continue
             yield from next((self._provided[word] for word in group if word in self._provided), ())
 
@@ -294,8 +296,8 @@ class _Parts:
                 return f"artifact:{artifact.name}", users(self._spec.app, artifact) if self._spec else ()
         package = self._owners.get(path) or self._owners.get(path.removeprefix("/usr"))
         if package:
-            services = [service for owner in self._needed.get(package, ()) for service in self._services(owner)]
-            return self._refs[package], tuple(services)
+            owners = self._needed.get(package.name, ())
+            return self._purl(package), tuple(service for owner in owners for service in self._services(owner))
         return "", ()
 
     def _programs(self) -> Iterator[Component]:
