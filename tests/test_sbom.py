@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.sbom import cyclonedx
+from compiler.sbom.inventory import Spec
 from tests import handmade, running
+from tests.compiled import result
 from tests.readers import scanner
 from tests.running import appos
 from tests.test_sbom_go import elf, note
@@ -461,3 +463,43 @@ def test_a_spec_with_problems_is_told_as_ever(project: Path) -> None:
     done = appos("sbom", "image.tar", cwd=project)
     assert done.status == 2
     assert "error[" in done.err
+
+
+def test_an_image_is_known_by_the_digest_that_it_was_taken_with(project: Path) -> None:
+    digest = f"sha256:{'ab' * 32}"
+    spec = (project / "appos.yaml").read_text()
+    (project / "appos.yaml").write_text(spec.replace("alpine:3.19", f"alpine:3.19@{digest}"))
+    document = told(project)
+    assert facts(document["metadata"]["component"])["base-image"] == [f"alpine:3.19@{digest}"]
+    text = f"FROM node:20-alpine@{digest} AS site\nFROM my.registry/alpine:3.19@{digest}\n"
+    locked = Spec(result("appos").app, (), {}, local=False, dockerfile=text)
+    assert locked.pinned("node:20-alpine") == f"node:20-alpine@{digest}"
+    assert locked.pinned("alpine:3.19") == "alpine:3.19"
+
+
+def test_categories_are_spelt_as_the_schema_of_spdx_has_them(project: Path) -> None:
+    found = told(project, "--format", "spdx")
+    references = [ref for package in found["packages"] for ref in package.get("externalRefs", ())]
+    assert {ref["referenceCategory"] for ref in references} == {"PACKAGE-MANAGER"}
+
+
+WORDS = st.text(st.characters(exclude_characters="\n"), max_size=12).map(str.encode) | st.binary(max_size=12).map(
+    lambda data: data.replace(b"\n", b"")
+)
+
+
+@given(st.lists(st.tuples(st.sampled_from(b"P V A L o D p C F R i".split()), WORDS), max_size=20), WORDS, WORDS, WORDS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_stands_in_an_image_the_document_is_valid(
+    tmp_path: Path, lines: list[tuple[bytes, bytes]], identity: bytes, name: bytes, licence: bytes
+) -> None:
+    files = {
+        "etc/os-release": b"ID=" + identity + b"\nVERSION_ID=" + name,
+        APK: b"P:first\n" + b"".join(key + b":" + value + b"\n" for key, value in lines),
+        "usr/lib/python3/dist-packages/x.dist-info/METADATA": b"Name: " + name + b"\nVersion: 1\nLicense: " + licence,
+        "usr/share/doc/first/copyright": COPYRIGHT.encode() + licence,
+    }
+    (tmp_path / "image.tar").write_bytes(handmade.archive([files]))
+    for form in ("cyclonedx", "spdx", "licences"):
+        done = appos("sbom", "image.tar", "--format", form, cwd=tmp_path)
+        assert done.status == 0, done.err

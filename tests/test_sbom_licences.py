@@ -99,7 +99,13 @@ License: GPL-2+
 
 
 def test_a_debian_file_gives_all_licences_of_its_files() -> None:
-    assert licences.dep5(COPYRIGHT).expression == "((GPL-2.0-or-later OR Artistic-1.0) AND BSD-3-Clause) AND MIT"
+    assert licences.dep5(COPYRIGHT).expression == "BSD-3-Clause AND (GPL-2.0-or-later OR Artistic-1.0) AND MIT"
+
+
+def test_what_has_to_be_heeded_is_told_apart_from_a_choice() -> None:
+    found = licences.demanded(licences.stated("(MIT OR ISC) AND Zlib AND (curl AND Zlib)"))
+    assert found == ("MIT OR ISC", "Zlib", "curl")
+    assert licences.demanded(licences.UNKNOWN) == ()
 
 
 @pytest.mark.parametrize(

@@ -123,15 +123,16 @@ def _spec(options: Options, result: Result, image: Image) -> Spec:
 
     flavours = [flavour for flavour in FLAVOURS if not options.flavours or flavour.name in options.flavours]
     found = [
-        (flavour, origins(steps(result.app, file.content), image.layers, None))
+        (flavour, file.content, origins(steps(result.app, file.content), image.layers, None))
         for flavour in flavours
         for file in result.files
         if file.path == flavour.dockerfile
     ]
     if not found:
-        return Spec(result.app, (), {}, local="local" in options.flavours)
-    flavour, layers = max(found, key=lambda pair: sum(origin.step is not None for origin in pair[1]))
-    return Spec(result.app, layers, _locks(options, result), local=flavour.name == "local")
+        # Switched off under outputs: the image was made from another one.
+        return Spec(result.app, origins([], image.layers, 0), _locks(options, result), "local" in options.flavours)
+    flavour, text, layers = max(found, key=lambda made: sum(origin.step is not None for origin in made[2]))
+    return Spec(result.app, layers, _locks(options, result), flavour.name == "local", text)
 
 
 def _locks(options: Options, result: Result) -> Mapping[str, tuple[str, Lock]]:

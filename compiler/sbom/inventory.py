@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from compiler.image import packages as managers
 from compiler.sbom import licences, npm
 from compiler.sbom.contents import OS_RELEASE, PYTHON, Tree
-from compiler.sbom.model import Component, Inventory, holds, merged
+from compiler.sbom.model import Component, Inventory, clean, holds, merged
 from compiler.size import demand
 
 if TYPE_CHECKING:
@@ -43,6 +43,12 @@ class Spec(NamedTuple):
     origins: Sequence[Origin]
     locks: Mapping[str, tuple[str, npm.Lock]]
     local: bool
+    dockerfile: str = ""
+
+    def pinned(self, image: str) -> str:
+        """The image with the digest that the Dockerfile has it with, if it has one."""
+        found = re.search(rf"(?<![\w./:-]){re.escape(image)}@sha256:[0-9a-f]{{64}}\b", self.dockerfile)
+        return found.group() if found else image
 
 
 def inventory(image: Image, spec: Spec | None, created: datetime) -> Inventory:
@@ -53,12 +59,14 @@ def inventory(image: Image, spec: Spec | None, created: datetime) -> Inventory:
     name = spec.app.name if spec else _bare(image)
     components = merged(found)
     reached = {ref for component in components for ref in component.depends}
+    facts = [("architecture", image.architecture), ("image-id", image.id)]
+    facts += [("base-image", spec.pinned(spec.app.image.base))] if spec else []
     root = Component(
         ref=IMAGE,
         kind="image",
         name=name,
         version=image.id,
-        facts=(("architecture", image.architecture), ("image-id", image.id)),
+        facts=tuple(facts),
         # What nobody else asks for is the image's own.
         depends=tuple(component.ref for component in components if component.ref not in reached),
         services=(),
@@ -79,7 +87,7 @@ class _Parts:
         self._tree = tree
         self._spec = spec
         states = list(managers.databases(iter(image.layers)))
-        self._packages = states[-1] if states else ()
+        self._packages = [package for package in (states[-1] if states else ()) if package.name]
         base = [state for state, origin in zip(states, spec.origins, strict=True) if origin.base] if spec else []
         self._base = {package.name for package in base[-1]} if base else set()
         self._asked = demand.asked(spec.app) if spec else {}
@@ -175,7 +183,7 @@ class _Parts:
 
     def _licence(self, package: Package) -> licences.Licence:
         if package.licence:
-            return licences.stated(package.licence)
+            return licences.stated(clean(package.licence))
         return licences.dep5(self._tree.text(f"/usr/share/doc/{package.name}/copyright"))
 
     # --- what the spec asks for
@@ -264,10 +272,10 @@ class _Parts:
         elif artifact.build:
             yield "source", "build"
             yield "build-directory", artifact.build.source
-            yield "builder-image", artifact.build.image
+            yield "builder-image", self._spec.pinned(artifact.build.image) if self._spec else artifact.build.image
         elif artifact.copy:
             yield "source", "image"
-            yield "source-image", artifact.copy.image
+            yield "source-image", self._spec.pinned(artifact.copy.image) if self._spec else artifact.copy.image
             yield "source-path", artifact.copy.path
         elif artifact.fetch:
             yield "source", "download"
@@ -425,5 +433,5 @@ def purl(kind: str, name: str, version: str, namespace: str = "", qualifiers: Ma
     """A package URL, as https://github.com/package-url/purl-spec has it."""
     from packageurl import PackageURL
 
-    used = {key: value for key, value in (qualifiers or {}).items() if value}
-    return PackageURL(kind, namespace or None, name, version or None, used or None).to_string()
+    used = {key: clean(value) for key, value in (qualifiers or {}).items() if value}
+    return PackageURL(kind, clean(namespace) or None, clean(name), clean(version) or None, used or None).to_string()

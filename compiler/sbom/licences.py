@@ -83,11 +83,26 @@ def together(licences: Sequence[Licence]) -> Licence:
     """One licence that demands all of them."""
     if not licences:
         return UNKNOWN
-    parts = sorted({licence.expression for licence in licences})
+    parts = sorted({part for licence in licences for part in demanded(licence)})
     references = sorted({pair for licence in licences for pair in licence.references})
     joined = " AND ".join(f"({part})" if " " in part and len(parts) > 1 else part for part in parts)
     simple = _expression(joined) if not references else None
     return simple or Licence(joined, tuple(references))
+
+
+def demanded(licence: Licence) -> tuple[str, ...]:
+    """The parts of an expression that all have to be heeded: a licence each, or a choice of some."""
+    if not licence.expression:
+        return ()
+    tree, licensing = _licensing().parse(licence.expression), _licensing()
+    waiting, found = [tree], []
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, licensing.AND):
+            waiting += part.args[::-1]
+        else:
+            found.append(part.render("{symbol.key}"))
+    return tuple(dict.fromkeys(found))
 
 
 def _paragraphs(text: str) -> Iterator[dict[str, str]]:

@@ -50,10 +50,24 @@ def holds(ref: str, *parts: str) -> Component:
     return Component(ref, "", "", depends=parts)
 
 
+def _written(component: Component) -> Component:
+    """The component in characters that can be written: what is no UTF-8 in an image has been read as surrogates."""
+    return component._replace(
+        name=clean(component.name),
+        version=clean(component.version),
+        facts=tuple((name, clean(value)) for name, value in component.facts),
+    )
+
+
+def clean(text: str) -> str:
+    """The text without lone surrogates."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def merged(components: list[Component]) -> tuple[Component, ...]:
     """The components, each ref once: what several tell of the same one is put together."""
     found: dict[str, Component] = {}
-    for component in components:
+    for component in map(_written, components):
         before = found.get(component.ref)
         if before:
             component = before._replace(  # noqa: PLW2901 - the same one, with what was known before

@@ -6,7 +6,7 @@ that wants it.
 
 from __future__ import annotations
 
-import io
+import json
 import re
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
@@ -35,8 +35,8 @@ HOLDERS = ("artifact", "package")
 
 def document(inventory: Inventory) -> str:
     """The document; the same inventory gives the same bytes."""
+    from spdx_tools.spdx.jsonschema.document_converter import DocumentConverter
     from spdx_tools.spdx.model import Actor, ActorType, CreationInfo, Document, ExtractedLicensingInfo
-    from spdx_tools.spdx.writer.json.json_writer import write_document_to_stream
 
     parts = (inventory.root, *inventory.components)
     names = dict(zip((part.ref for part in parts), _identifiers(parts), strict=True))
@@ -57,9 +57,16 @@ def document(inventory: Inventory) -> str:
     faults = problems(made)
     if faults:
         raise CompileError(f"the document is not valid SPDX: {faults[0]}")
-    stream = io.StringIO()
-    write_document_to_stream(made, stream, validate=False, drop_duplicates=False)
-    return stream.getvalue() + "\n"
+    converter: Any = DocumentConverter  # not typed
+    return json.dumps(_as_the_schema_has_it(converter().convert(made)), indent=2) + "\n"
+
+
+def _as_the_schema_has_it(converted: Any) -> Any:
+    """The library writes one word as SPDX 2.2 had it; the JSON schema of 2.3 takes the other spelling only."""
+    for package in converted["packages"]:
+        for reference in package.get("externalRefs", ()):
+            reference["referenceCategory"] = reference["referenceCategory"].replace("_", "-")
+    return converted
 
 
 def problems(made: Any) -> list[str]:
@@ -90,6 +97,7 @@ def _package(part: Component, identifier: str) -> Any:
         PackagePurpose,
         SpdxNoAssertion,
     )
+    from spdx_tools.spdx.validation.uri_validators import validate_download_location
 
     unknown = SpdxNoAssertion()
     facts = [("kind", part.kind), *(("service", name) for name in part.services), *part.facts]
@@ -97,7 +105,7 @@ def _package(part: Component, identifier: str) -> Any:
         spdx_id=identifier,
         name=part.name,
         version=part.version or None,
-        download_location=part.url or unknown,
+        download_location=part.url if part.url and not validate_download_location(part.url) else unknown,
         files_analyzed=False,
         license_concluded=unknown,
         license_declared=spdx_licensing.parse(part.licence.expression) if part.licence.expression else unknown,

@@ -1,10 +1,14 @@
-"""An inventory -> a table of its licences: each licence, how many components are under it, and which."""
+"""An inventory -> a table of its licences: each licence, how many components are under it, and which.
+
+A component that is under several licences at once stands in several rows; a choice of licences is a row.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from compiler.report import printable
+from compiler.sbom.licences import demanded
 
 if TYPE_CHECKING:
     from compiler.sbom.model import Inventory
@@ -22,9 +26,9 @@ def document(inventory: Inventory) -> str:
     for component in inventory.components:
         if component.kind not in WITHOUT:
             texts = dict(component.licence.references)
-            # A licence that is no SPDX one is known by its own words.
-            name = texts.get(component.licence.expression, component.licence.expression) or UNKNOWN
-            found.setdefault(printable(name), set()).add(printable(component.name))
+            for part in demanded(component.licence) or (UNKNOWN,):
+                # A licence that is no SPDX one is known by its own words.
+                found.setdefault(printable(texts.get(part, part)), set()).add(printable(component.name))
     if not found:
         return ""
     width = min(max(map(len, found)), 60)
