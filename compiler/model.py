@@ -69,7 +69,7 @@ class Image(NamedTuple):
     platforms: tuple[str, ...]
     budget: int | None
     budget_compressed: int | None
-    budget_services: tuple[tuple[str, int], ...]
+    budget_services: tuple[tuple[str, int | None, int | None], ...]
 
 
 class Build(NamedTuple):

@@ -11,10 +11,13 @@ from compiler.errors import Problem, SpecError
 from compiler.model import Origins
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from compiler.errors import Mark
     from compiler.generated import GeneratedFile
     from compiler.load import Document
     from compiler.model import App
+    from compiler.size.numbers import Numbers
 
 Path = tuple["str | int", ...]
 Marks = dict[Path, "Mark"]
@@ -72,8 +75,23 @@ def _understood(
     app, unresolved = assemble.assemble(data, origins, families, texts)
     facts = families[app.image.family.name]
     known = rules.Facts(family, frozenset(facts["accounts"]), frozenset(facts["groups"]), _data("bases.yaml").data)
+    measured = _measured(app, directory)
+    if measured:
+        known = known._replace(measured=measured, packages=_data("sizes.yaml").data.get(app.image.family.name, {}))
     found += [*missing, *unresolved, *rules.check(app, data, known)]
     return app, tuple(found), texts
+
+
+def _measured(app: App, directory: str) -> Mapping[str, Numbers]:
+    """What was measured last of a spec's images, if it has a budget to hold them to."""
+    if app.image.budget is None:
+        return {}
+    text = sources.optional(directory, f"{app.output}/size.json")
+    if not text:
+        return {}
+    from compiler.size import numbers
+
+    return numbers.parse(text)
 
 
 def _copied(data: Any) -> Any:
@@ -85,7 +103,7 @@ def _copied(data: Any) -> Any:
 def compile_document(document: Document, directory: str) -> Result:
     """The files of a document; raises SpecError with every problem if there is an error among them."""
     app, problems, texts = model(document, directory)
-    inputs = tuple(sorted(texts))
+    inputs = tuple(sorted([*texts, *([] if app.image.budget is None else [f"{app.output}/size.json"])]))
     if any(problem.severity == "error" for problem in problems):
         raise SpecError(problems, inputs)
     try:

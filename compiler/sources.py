@@ -51,6 +51,14 @@ def read(
     return texts, tuple(problems)
 
 
+def optional(directory: str, path: str) -> str:
+    """The text of a file that need not be there; empty where it is not, or cannot be read."""
+    try:
+        return _content(os.path.join(directory, path)).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def _content(path: str) -> bytes:
     # Opening a named pipe would wait for somebody to write to it.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)

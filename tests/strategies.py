@@ -677,7 +677,11 @@ FIELDS: dict[str, dict[str, Make]] = {
         "platforms": _list(("linux/amd64", "linux/arm64")),
         "budget": lambda m: m.fill("image.budget") or "100MB",
     },
-    "image.budget": {"uncompressed": _pick(*SIZES), "compressed": _pick(*SIZES)},
+    "image.budget": {
+        "uncompressed": _pick(*SIZES),
+        "compressed": _pick(*SIZES),
+        "services": lambda m: {name: m.one(SIZES) for name in m.some(tuple(m.services), 1, 2)},
+    },
     "artifact": {
         "build": _in_artifact(lambda m: m.fill("build", "image", "source", "run", "output"), "build"),
         "from": _in_artifact(lambda m: m.fill("artifact.from", "image", "path"), "from"),

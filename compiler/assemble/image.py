@@ -52,8 +52,9 @@ def family(image: Data, families: Mapping[str, Data]) -> Family:
 def image(data: Data, family: Family) -> Image:
     """The image itself, with the labels that the spec implies."""
     image = data["image"]
-    budget = image.get("budget")
-    both = {"uncompressed": budget} if isinstance(budget, str) else budget or {}
+    budget = image.get("budget", {})
+    uncompressed, compressed = _budget(budget)
+    services = budget.get("services", {}) if isinstance(budget, dict) else {}
     labels = {"org.opencontainers.image.title": data["name"]}
     if data.get("description"):
         labels["org.opencontainers.image.description"] = data["description"]
@@ -67,10 +68,17 @@ def image(data: Data, family: Family) -> Image:
         timezone=image.get("timezone", ""),
         trim=image.get("trim", False),
         platforms=tuple(image.get("platforms", ())),
-        budget=v.size(both["uncompressed"]) if "uncompressed" in both else None,
-        budget_compressed=v.size(both["compressed"]) if "compressed" in both else None,
-        budget_services=tuple((name, v.size(most)) for name, most in both.get("services", {}).items()),
+        budget=uncompressed,
+        budget_compressed=compressed,
+        budget_services=tuple((name, *_budget(most)) for name, most in services.items()),
     )
+
+
+def _budget(data: str | Data) -> tuple[int | None, int | None]:
+    """The largest uncompressed and compressed sizes: a size alone means the uncompressed one."""
+    both = {"uncompressed": data} if isinstance(data, str) else data
+    uncompressed, compressed = both.get("uncompressed"), both.get("compressed")
+    return (v.size(uncompressed) if uncompressed else None, v.size(compressed) if compressed else None)
 
 
 def artifact(name: str, data: Data, image: Data, families: Mapping[str, Data]) -> Artifact:

@@ -1,7 +1,7 @@
 """Reads an image as a stream, once through: an engine's output, an archive, or a directory in the layout of OCI.
 
 The formats: the image specification of OCI (image-layout.md, layer.md) and what ``docker image save`` has written since
-2013. In a stream the list of layers comes last, so each file is taken for what it begins like, and sorted in the end.
+2013. In a stream the list of layers comes last: each file is taken for what it begins like, and sorted in the end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from compiler.errors import HostError
-from compiler.image.layer import GZIP, ZSTD, LayerError, Scan, scan
+from compiler.image.layer import GZIP, ZSTD, Header, LayerError, Scan, checked, scan
 from compiler.image.model import Image, Layer
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def read_stream(stream: IO[bytes], name: str, options: Options, chosen: str = ""
     """The image of a tar stream; ``chosen`` is its name among several."""
     blobs = _Blobs()
     try:
-        # A stream may be compressed as a whole; tarfile sees to that.
-        with tarfile.open(fileobj=stream, mode="r|*", bufsize=PIECE) as tar:
+        # A stream may be compressed as a whole: tarfile sees to that.
+        with tarfile.open(fileobj=stream, mode="r|*", bufsize=PIECE, tarinfo=Header) as tar:
             while (member := tar.next()) is not None:
                 tar.members = []  # type: ignore[attr-defined]
-                _member(tar, member, blobs, options)
+                _member(tar, checked(member), blobs, options)
     except LayerError as error:
         raise ArchiveError(f"{name}: {error}") from None
     except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
@@ -204,7 +204,7 @@ def _oci(blobs: _Blobs, chosen: str) -> tuple[str, list[str], list[str]]:
 
 
 def _manifest(blobs: _Blobs, index: Any, chosen: str) -> tuple[Any, list[str]]:
-    """The manifest of an index, which may lead to another one: of this machine's architecture where there is a choice."""
+    """The manifest of an index, or of one that it leads to: this machine's architecture where there is a choice."""
     names: list[str] = []
     for _ in range(8):
         items = [item for item in index["manifests"] if (item.get("platform") or {}).get("os") != "unknown"]
@@ -251,7 +251,7 @@ def _layers(blobs: _Blobs, config: Mapping[str, Any], names: Sequence[str]) -> I
         if scanned is None:
             raise ArchiveError(f"layer {name} is not in the archive", "is the archive complete?")
         yield Layer(
-            index=index,
+            number=index,
             digest=_digest(name),
             diff_id=diff_id,
             created_by=said[index],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import posixpath
 import tarfile
 import zlib
@@ -31,6 +32,41 @@ ZSTD = b"\x28\xb5\x2f\xfd"
 
 class LayerError(Exception):
     """A layer that cannot be read."""
+
+
+LARGEST_HEADER = 2**20
+"""Bytes of a header that stands for a long name and the like; real ones have a few hundred."""
+
+HEADERS = (
+    tarfile.XHDTYPE,
+    tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+    tarfile.GNUTYPE_LONGNAME,
+    tarfile.GNUTYPE_LONGLINK,
+)
+
+
+class Header(tarfile.TarInfo):
+    """A header that is what it says: tarfile itself takes a damaged one for the end, and believes any size."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Header:
+        """Read a header; LayerError where there can be no such entry."""
+        try:
+            made = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise LayerError(f"a damaged header: {error}") from None
+        checked(made)
+        if made.type in HEADERS and made.size > LARGEST_HEADER:
+            raise LayerError(f"a header of {made.size} bytes")
+        return made
+
+
+def checked(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    """The entry; LayerError if its size cannot be, which would be waited for without end."""
+    if not 0 <= member.size <= LARGEST:
+        raise LayerError(f"{member.name} cannot have {member.size} bytes")
+    return member
 
 
 class Scan(NamedTuple):
@@ -122,12 +158,8 @@ class _Packed:
         return piece
 
     def _unpack(self, piece: bytes) -> bytes:
-        if self._zstd:
-            out: bytes = self._unpacker.decompress(piece)
-            return out
-        # A piece of a bomb grows a thousandfold at most: 64 MB for 64 kB.
-        out = self._unpacker.decompress(piece)
-        return out
+        # The worst bomb grows a thousandfold: what is read at once is small, so that this fits into memory.
+        return bytes(self._unpacker.decompress(piece))
 
     def _next(self) -> bytes:
         piece, self._head = self._head or self._content.read(2**15), b""
@@ -144,13 +176,15 @@ class _Packed:
 
 
 def _zstd() -> Any:
-    try:
-        import zstandard
-    except ImportError:
-        raise HostError(
-            "a layer is compressed with zstd, and the library for that is not installed", "pip install zstandard"
-        ) from None
-    return zstandard.ZstdDecompressor().decompressobj()
+    """What unpacks zstd: of Python itself since 3.14, else of a library."""
+    for name in ("compression.zstd", "zstandard"):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        made = module.ZstdDecompressor()
+        return made.decompressobj() if name == "zstandard" else made
+    raise HostError("a layer is compressed with zstd, and no library for that is here", "pip install zstandard")
 
 
 class _Read:
@@ -169,7 +203,7 @@ def scan(name: str, head: bytes, content: IO[bytes], options: Options) -> Scan:
     stream = (_Packed if compressed else _Plain)(head, content, options)
     read = _Read()
     try:
-        with tarfile.open(fileobj=stream, mode="r|", bufsize=PIECE) as tar:  # type: ignore[call-overload]
+        with tarfile.open(fileobj=stream, mode="r|", bufsize=PIECE, tarinfo=Header) as tar:  # type: ignore[call-overload]
             for member in _members(tar):
                 _take(tar, member, read, options.looks)
             while stream.read(PIECE):
@@ -184,31 +218,28 @@ def scan(name: str, head: bytes, content: IO[bytes], options: Options) -> Scan:
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     while (member := tar.next()) is not None:
         tar.members = []  # type: ignore[attr-defined]
-        yield member
+        yield checked(member)
 
 
 def _take(tar: tarfile.TarFile, member: tarfile.TarInfo, read: _Read, looks: Mapping[str, Look]) -> None:
-    if member.size < 0:
-        raise LayerError(f"{member.name} has a negative size")
     entry = _entry(member)
     if entry.kind == "file" and entry.size and looks:
         sinks = {name: sink for name, look in looks.items() if (sink := look(entry))}
         if sinks:
             _look(tar, member, entry, sinks, read)
-    before = read.places.get(entry.path) if entry.kind != "opaque" else None
-    if before is not None and read.entries[before].kind not in ("opaque", "whiteout"):
-        # What comes again takes the place of what came first, as it does on the disk.
-        read.entries[before] = read.entries[before]._replace(kind="other", size=0)
-    read.places[entry.path] = len(read.entries)
+    if entry.kind != "opaque":
+        before = read.places.get(entry.path)
+        if before is not None and read.entries[before].kind != "whiteout":
+            # What comes again takes the place of what came first, as it does on the disk.
+            read.entries[before] = read.entries[before]._replace(kind="other", size=0)
+        read.places[entry.path] = len(read.entries)
     read.entries.append(entry)
     read.starts.append(member.offset)
     if len(read.entries) > MOST_ENTRIES:
         raise LayerError(f"a layer of more than {MOST_ENTRIES} entries")
 
 
-def _look(
-    tar: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry, sinks: Mapping[str, Sink], read: _Read
-) -> None:
+def _look(tar: tarfile.TarFile, member: tarfile.TarInfo, entry: Entry, sinks: Mapping[str, Sink], read: _Read) -> None:
     content = tar.extractfile(member)
     left = entry.size
     while content and left:

@@ -33,7 +33,7 @@ class Layer(NamedTuple):
     ``found`` has, by the name of each look, what it made of the files that it looked at, by path.
     """
 
-    index: int
+    number: int
     digest: str
     diff_id: str
     created_by: str
@@ -124,29 +124,50 @@ def keep(wanted: Callable[[Entry], bool], largest: int = LARGEST_KEPT) -> Look:
 
 def visible(image: Image) -> dict[str, Entry]:
     """What a container sees: the topmost entry of each path, without what a later layer removes."""
-    found: dict[str, Entry] = {}
-    below: dict[str, set[str]] = {}
-
-    def forget(path: str) -> None:
-        for child in tuple(below.pop(path, ())):
-            forget(child)
-        if found.pop(path, None) is not None:
-            below.get(path.rpartition("/")[0] or "/", set()).discard(path)
-
+    tree = _Tree()
     for layer in image.layers:
         for entry in layer.entries:
             if entry.kind == "whiteout":
-                forget(entry.path)
+                tree.remove(entry.path)
             elif entry.kind == "opaque":
-                for child in tuple(below.pop(entry.path, ())):
-                    forget(child)
+                tree.clear(entry.path)
         for entry in layer.entries:
-            if entry.kind in ("whiteout", "opaque"):
-                continue
-            before = found.get(entry.path)
-            if before and before.kind == "directory" and entry.kind != "directory":
-                forget(entry.path)
-            found[entry.path] = entry
-            if entry.path != "/":
-                below.setdefault(entry.path.rpartition("/")[0] or "/", set()).add(entry.path)
-    return found
+            if entry.kind not in ("whiteout", "opaque"):
+                tree.add(entry)
+    return tree.found
+
+
+class _Tree:
+    """Entries by path, and the names below each directory, whether that has an entry or not."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, Entry] = {}
+        self._below: dict[str, set[str]] = {}
+
+    def add(self, entry: Entry) -> None:
+        """Take an entry, in place of what was there; a directory keeps what is in it."""
+        if entry.kind != "directory":
+            self.clear(entry.path)
+        self.found[entry.path] = entry
+        path = entry.path
+        while path != "/":
+            above = path.rpartition("/")[0] or "/"
+            names = self._below.setdefault(above, set())
+            if path in names:
+                break
+            names.add(path)
+            path = above
+
+    def clear(self, path: str) -> None:
+        """Remove everything below a path."""
+        waiting = [path]
+        while waiting:
+            for child in self._below.pop(waiting.pop(), ()):
+                self.found.pop(child, None)
+                waiting.append(child)
+
+    def remove(self, path: str) -> None:
+        """Remove a path with everything below it."""
+        self.clear(path)
+        self.found.pop(path, None)
+        self._below.get(path.rpartition("/")[0] or "/", set()).discard(path)

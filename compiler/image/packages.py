@@ -1,13 +1,16 @@
 """What a package manager has installed: the text of its database -> packages with their files and what they need.
 
-Sources: apk's database as ``apk-v2(5)`` and abuild describe it (one letter a field), dpkg's status file as deb-control(5)
-has it, with the lists of files in ``/var/lib/dpkg/info``; images without a package manager keep a file for each package
-in ``status.d``.
+Sources: apk's database as ``apk-v2(5)`` and abuild describe it (one letter a field); dpkg's status file as
+deb-control(5) has it, with the lists of files in ``/var/lib/dpkg/info``. Images without a package manager keep a file
+for each package in ``status.d``.
 """
 
 from __future__ import annotations
 
+import io
 import re
+import tarfile
+import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -19,13 +22,23 @@ APK = ("/lib/apk/db/installed", "/usr/lib/apk/db/installed")
 DPKG = "/var/lib/dpkg/status"
 DPKG_PARTS = "/var/lib/dpkg/status.d/"
 DPKG_LISTS = "/var/lib/dpkg/info/"
+UCF = "/var/lib/ucf/registry"
+"""Whose each configuration file is that ucf(1) manages: no list of a package has it."""
+
+APK_SCRIPTS = tuple(
+    f"{directory}/scripts.tar{end}" for directory in ("/lib/apk/db", "/usr/lib/apk/db") for end in ("", ".gz")
+)
+DPKG_SCRIPTS = (".postinst", ".preinst", ".config")
 LOOK = "packages"
 """The name of the look whose findings ``databases`` reads."""
 
 
 class Package(NamedTuple):
-    """An installed package. ``depends`` are groups of names of which one has to be there; with all of ``install_if`` it
-    is installed without being asked for; ``record`` is the size of its entry in the database.
+    """An installed package.
+
+    ``depends`` are groups of names of which one has to be there; with all of ``install_if`` it comes without being asked
+    for; ``configures`` are files that it makes when it is installed, ``scripts`` the text of what it runs then;
+    ``record`` is the size of its entry in the database.
     """
 
     name: str
@@ -39,6 +52,8 @@ class Package(NamedTuple):
     provides: tuple[str, ...]
     files: tuple[str, ...]
     directories: tuple[str, ...]
+    configures: tuple[str, ...]
+    scripts: str
     record: int
 
 
@@ -46,10 +61,9 @@ def wanted(entry: Entry) -> bool:
     """Whether a file belongs to a package manager's database, for ``model.keep``."""
     path = entry.path
     return (
-        path in APK
-        or path == DPKG
+        path in (*APK, *APK_SCRIPTS, DPKG, UCF)
         or (path.startswith(DPKG_PARTS) and not path.endswith(".md5sums"))
-        or (path.startswith(DPKG_LISTS) and path.endswith(".list"))
+        or (path.startswith(DPKG_LISTS) and path.endswith((".list", *DPKG_SCRIPTS)))
     )
 
 
@@ -71,17 +85,51 @@ def databases(layers: Iterator[Layer]) -> Iterator[tuple[Package, ...]]:
 
 def installed(texts: Mapping[str, bytes]) -> Iterator[Package]:
     """The packages that these files of databases, by path, tell of."""
+    scripts = [_apk_scripts(texts[path]) for path in APK_SCRIPTS if path in texts]
     for path in APK:
         if path in texts:
-            yield from apk(_decoded(texts[path]))
-    parts = [text for path, text in texts.items() if path.startswith(DPKG_PARTS)]
+            for package in apk(_decoded(texts[path])):
+                own = f"{package.name}-{package.version}."
+                found = [text for those in scripts for name, text in those.items() if name.startswith(own)]
+                yield package._replace(scripts="\n".join(found))
+    yield from _debian(texts)
+
+
+def _debian(texts: Mapping[str, bytes]) -> Iterator[Package]:
+    own = [path.removeprefix(DPKG_LISTS) for path in texts if path.startswith(DPKG_LISTS)]
     lists = {
-        path.removeprefix(DPKG_LISTS).removesuffix(".list"): _decoded(text).splitlines()
-        for path, text in texts.items()
-        if path.startswith(DPKG_LISTS)
+        name.removesuffix(".list"): _decoded(texts[DPKG_LISTS + name]).splitlines()
+        for name in own
+        if name.endswith(".list")
     }
-    for text in [*([texts[DPKG]] if DPKG in texts else []), *parts]:
-        yield from dpkg(_decoded(text), lists)
+    ran: dict[str, str] = {}
+    for name in own:
+        if name.endswith(DPKG_SCRIPTS):
+            package = name.rpartition(".")[0]
+            ran[package] = ran.get(package, "") + _decoded(texts[DPKG_LISTS + name])
+    configured: dict[str, list[str]] = {}
+    for line in _decoded(texts.get(UCF, b"")).splitlines():
+        name, _, place = line.partition(" ")
+        configured.setdefault(name, []).append(place.strip())
+    for path, text in texts.items():
+        if path == DPKG or path.startswith(DPKG_PARTS):
+            for found in dpkg(_decoded(text), lists):
+                scripts = ran.get(f"{found.name}:{found.architecture}") or ran.get(found.name, "")
+                yield found._replace(scripts=scripts, configures=tuple(configured.get(found.name, ())))
+
+
+def _apk_scripts(archive: bytes) -> dict[str, str]:
+    """The scripts of packages by their names in the archive, which begin with the package's; none of a broken one."""
+    found = {}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isreg() else None
+                if content:
+                    found[member.name] = _decoded(content.read())
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error):
+        return {}
+    return found
 
 
 def _decoded(text: bytes) -> str:
@@ -120,6 +168,8 @@ def apk(text: str) -> Iterator[Package]:
                 provides=tuple(_bare(word) for word in fields.get("p", "").split()),
                 files=tuple(files),
                 directories=tuple(directories),
+                configures=(),
+                scripts="",
                 record=_size(record),
             )
 
@@ -161,6 +211,8 @@ def dpkg(text: str, lists: Mapping[str, list[str]]) -> Iterator[Package]:
             provides=tuple(_first(word) for word in fields.get("Provides", "").split(",") if word.strip()),
             files=tuple(path for path in paths if path not in above and path != "/."),
             directories=tuple("/" if path == "/." else path for path in paths if path in above or path == "/."),
+            configures=(),
+            scripts="",
             record=_size(record),
         )
 

@@ -52,7 +52,8 @@ def said(engine: Engine, name: str) -> Said | None:
 
 def read(engine: Engine, name: str, options: Options) -> Image:
     """The image, read while the engine saves it; HostError if that ends badly."""
-    with tempfile.TemporaryFile() as errors, _saving(engine, name, errors) as process:
+    words = (engine.client, "image", "save", name)
+    with tempfile.TemporaryFile() as errors, _running(words, subprocess.PIPE, errors) as process:
         stream = process.stdout
         assert stream is not None  # noqa: S101 - it was asked for
         try:
@@ -72,12 +73,23 @@ def read(engine: Engine, name: str, options: Options) -> Image:
         raise HostError(f"{engine.client} image save {name}: {told}")
 
 
+def build(engine: Engine, dockerfile: str, context: str, name: str) -> None:
+    """Build an image; HostError with the end of the builder's output if that fails."""
+    words = (engine.client, "build", "-f", dockerfile, "-t", name, context)
+    with tempfile.TemporaryFile() as output, _running(words, output, output) as process:
+        if process.wait():
+            output.seek(max(0, output.seek(0, os.SEEK_END) - 2**13))
+            told = output.read().decode("utf-8", "replace").strip()
+            raise HostError(f"{dockerfile} cannot be built:\n{told}")
+
+
 @contextmanager
-def _saving(engine: Engine, name: str, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """The client while it saves; it is gone afterwards, however that ends."""
+def _running(words: tuple[str, ...], output: IO[bytes] | int, errors: IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """The client at work; it is gone afterwards with all that it started, however that ends."""
     process = subprocess.Popen(  # noqa: S603 - the engine's client, told what to do word by word
-        (engine.client, "image", "save", name),
-        stdout=subprocess.PIPE,
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
         stderr=errors,
         env=engines.environment(),
         start_new_session=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from compiler.rules import gateway, image, limits, outputs, processes, storage, trim
+from compiler.rules import gateway, image, limits, outputs, processes, sizes, storage, trim
 from compiler.rules.context import Context, Facts
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ RULES: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     storage.hooks,
     storage.secrets,
     storage.needed,
+    sizes.budgets,
+    sizes.measured,
     limits.sizes,
     limits.times,
     outputs.outputs,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from compiler.errors import Mark, Problem, Related
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from compiler.model import App, Path
+    from compiler.size.numbers import Numbers
 
 SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var"),
@@ -30,6 +32,10 @@ class Facts(NamedTuple):
     accounts: frozenset[str]
     groups: frozenset[str]
     bases: Mapping[str, Any]
+    measured: Mapping[str, Numbers] = MappingProxyType({})
+    """The sizes of the images that were measured last."""
+    packages: Mapping[str, int] = MappingProxyType({})
+    """Known sizes of the base's packages, in bytes."""
 
 
 class Context:

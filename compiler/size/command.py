@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from compiler import commands, pipeline, write
 from compiler.errors import HostError, SpecError
 from compiler.image import archive, model, packages
-from compiler.size import attribute, budget, display, formats
-from compiler.verify.trial import BUILD_SECONDS, FLAVOURS
+from compiler.size import attribute, budget, compared, display, formats, numbers
+from compiler.verify.trial import FLAVOURS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from compiler.model import App
     from compiler.pipeline import Result
     from compiler.size.report import Report
-    from compiler.verify.engine import Engine
 
 INTERRUPTED = 130
 
@@ -54,6 +53,14 @@ def run(options: Options) -> int:
     except SpecError as error:
         sys.stderr.write(commands.reported(error.problems, compilation))
         return error.exit_code
+    directory = os.path.dirname(options.file) or "."
+    plan = write.plan(os.path.join(directory, result.app.output), result.files, within=directory)
+    if options.build and (plan.changes or plan.edited or plan.interrupted):
+        sys.stderr.write(
+            f"error: {result.app.output} is not what {options.file} compiles to\n"
+            f"  = help: run {compilation.command} first\n"
+        )
+        return 1
     try:
         with _terminated():
             return _run(options, result)
@@ -63,67 +70,103 @@ def run(options: Options) -> int:
 
 
 def _run(options: Options, result: Result) -> int:
-    report = measured(options, result, options.image)
-    text = FORMATS[options.format](report)
+    app = result.app
+    if options.check and budget.budget(app) is None:
+        sys.stderr.write(
+            f"error: {options.file} has no budget to check\n  = help: add one, such as image: {{budget: 100MB}}\n"
+        )
+        return SpecError.exit_code
+    directory = os.path.dirname(options.file) or "."
+    file = os.path.join(directory, numbers.path(app))
+    report = _compared(options, result, measured(options, result, options.image), file)
+    report = report._replace(over=budget.over(report))
+    if options.keep:
+        earlier = numbers.parse(_text(file))
+        write_text(file, numbers.render(earlier | {report.flavour: numbers.of(report, app)}))
+    short = options.check and options.format == "human"
+    text = budget.verdict(report) if short else FORMATS[options.format](report)
     if options.output:
         write_text(options.output, text)
     else:
         sys.stdout.write(text)
-    return 0
+    if report.over and options.check and not (short and not options.output):
+        sys.stderr.write(budget.verdict(report))
+    return int(options.check and bool(report.over))
+
+
+def _compared(options: Options, result: Result, report: Report, file: str) -> Report:
+    """The report with what it is compared with: what was asked for, else the numbers kept last where it is checked."""
+    app, reference = result.app, options.against
+    directory = os.path.dirname(options.file) or "."
+    if not reference:
+        before = numbers.parse(_text(file)).get(report.flavour) if options.check else None
+        name = numbers.path(app)
+    elif archive.local_path(reference) is None and compared.revision(directory, reference):
+        name, before = reference, compared.kept(directory, reference, numbers.path(app), report.flavour)
+    else:
+        other = measured(options._replace(build=False), result, reference)
+        name, before = reference, numbers.of(other, app)
+    return report._replace(against=numbers.against(name, before, numbers.of(report, app))) if before else report
 
 
 def measured(options: Options, result: Result, given: str) -> Report:
     """What an archive or an engine has under a name, and whose each byte is."""
     app = result.app
     name = given or app.image.reference
-    looks = {packages.LOOK: model.keep(packages.wanted)}
     path = archive.local_path(given) if given else None
-    live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
-    compress = options.compressed or app.image.budget_compressed is not None
-    if path is not None:
-        progress = display.Progress(name, None, live=live)
-        try:
-            image = archive.read_path(path, "", archive.Options(looks, compress, progress))
-        finally:
-            progress.close()
-        return _attributed(image, result, attribute.Known(), options)
+    if path is None:
+        image, known = _from_engine(options, app, name)
+    else:
+        with _reading(options, app, name, os.path.getsize(path) if os.path.isfile(path) else None) as how:
+            image, known = archive.read_path(path, "", how), attribute.Known()
+    flavours = [flavour for flavour in FLAVOURS if not options.flavours or flavour.name in options.flavours]
+    texts = {f.name: file.content for f in flavours for file in result.files if file.path == f.dockerfile}
+    if not texts:
+        raise HostError("the spec switches the Dockerfile off, so nobody can tell what the image was made from")
+    return attribute.report(image, app, texts, known, budget.budget(app))
+
+
+def _from_engine(options: Options, app: App, name: str) -> tuple[Image, attribute.Known]:
     from compiler.image import source
     from compiler.verify import engine as engines
 
     engine = engines.find(options.engine)
     if options.build:
-        _build(engine, options, app, name)
+        directory = os.path.dirname(options.file) or "."
+        flavour = next(f for f in FLAVOURS if f.name in (options.flavours or ("production",)))
+        output = os.path.join(directory, app.output)
+        context = os.path.normpath(os.path.join(output, app.context))
+        source.build(engine, os.path.join(output, flavour.dockerfile), context, name)
     said = source.said(engine, name)
     if said is None:
-        raise HostError(f"{engine.client} has no image {name}", "build it first: --build does")
-    progress = display.Progress(name, said.size, live=live)
+        raise HostError(f"{os.path.basename(engine.client)} has no image {name}", "build it first: --build does")
+    with _reading(options, app, name, said.size) as how:
+        image = source.read(engine, name, how)
+    base = source.said(engine, app.image.base)
+    below = base.diff_ids if base else ()
+    lowest = len(below) if below and below == said.diff_ids[: len(below)] else None
+    return image, attribute.Known(said.layers(image), said.size, lowest)
+
+
+@contextmanager
+def _reading(options: Options, app: App, name: str, total: int | None) -> Iterator[archive.Options]:
+    """How to read an image, with a line on the terminal that says how far it has come."""
+    live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
+    progress = display.Progress(name, total, live=live)
+    looks = {packages.LOOK: model.keep(packages.wanted)}
+    compress = options.compressed or budget.compresses(budget.budget(app))
     try:
-        image = source.read(engine, name, archive.Options(looks, compress, progress))
+        yield archive.Options(looks, compress, progress)
     finally:
         progress.close()
-    base = source.said(engine, app.image.base)
-    known = base is not None and base.diff_ids == said.diff_ids[: len(base.diff_ids)]
-    return _attributed(
-        image,
-        result,
-        attribute.Known(said.layers(image), said.size, len(base.diff_ids) if base and known else None),
-        options,
-    )
 
 
-def _attributed(image: Image, result: Result, known: attribute.Known, options: Options) -> Report:
-    names = [flavour.dockerfile for flavour in FLAVOURS if not options.flavours or flavour.name in options.flavours]
-    texts = [file.content for name in names for file in result.files if file.path == name]
-    return attribute.report(image, result.app, texts, known, budget.budget(result.app))
-
-
-def _build(engine: Engine, options: Options, app: App, name: str) -> None:
-    directory = os.path.dirname(options.file) or "."
-    flavour = next(f for f in FLAVOURS if f.name in (options.flavours or ("production",)))
-    output = os.path.join(directory, app.output)
-    context = os.path.normpath(os.path.join(output, app.context))
-    words = ("build", "-f", os.path.join(output, flavour.dockerfile), "-t", name, context)
-    engine.tell(*words, timeout=BUILD_SECONDS)
+def _text(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except (OSError, ValueError):
+        return ""
 
 
 def write_text(path: str, text: str) -> None:

@@ -57,9 +57,9 @@ def demand(wanted: Mapping[Owner, Sequence[str]], packages: Sequence[Package]) -
         for package in followers:
             # What comes along by itself is for those who need all that it comes along with.
             for names in reached.values():
-                hosted = all(names & set(providers.get(word, ())) for word in package.install_if)
+                hosted = all(names.intersection(providers.get(word, ())) for word in package.install_if)
                 if hosted and package.name not in names:
-                    names |= _closure([package.name], known, providers)
+                    names.update(_closure([package.name], known, providers))
                     changed = True
     return {
         package.name: tuple(owner for owner, names in reached.items() if package.name in names) for package in packages
@@ -80,9 +80,7 @@ def _providers(packages: Sequence[Package]) -> dict[str, list[str]]:
     return found
 
 
-def _closure(
-    names: Iterable[str], known: Mapping[str, Package], providers: Mapping[str, Sequence[str]]
-) -> set[str]:
+def _closure(names: Iterable[str], known: Mapping[str, Package], providers: Mapping[str, Sequence[str]]) -> set[str]:
     reached: set[str] = set()
     waiting = [package for name in names for package in ([name] if name in known else providers.get(name, ()))]
     while waiting:

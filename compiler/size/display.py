@@ -13,6 +13,8 @@ MOST_PARTS = 5
 """Of a share; the rest is summed up in a line."""
 
 MOST_STRAYS = 20
+BETWEEN = 0.1
+"""Seconds between two words on how far the reading has come."""
 
 
 def size(count: int | None) -> str:
@@ -22,7 +24,8 @@ def size(count: int | None) -> str:
     for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
         if abs(count) >= factor:
             value = count / factor
-            return f"{value:.2f} {unit}" if abs(value) < 10 else f"{value:.1f} {unit}"
+            digits = 2 if len(str(int(value))) == 1 else 1
+            return f"{value:.{digits}f} {unit}"
     return f"{count} B"
 
 
@@ -38,6 +41,8 @@ def human(report: Report) -> str:
         if rest:
             sums = sum(part.uncompressed for part in rest), sum(part.compressed for part in rest)
             lines.append(_row(*sums, f"  {len(rest)} more", report))
+    if report.against:
+        lines += ["", *grown(report)]
     if report.nobody:
         lines += ["", f"nobody asked for {len(report.nobody)} files:"]
         lines += [f"  {size(s.size):>12}  layer {s.layer}  {s.path}" for s in report.nobody[:MOST_STRAYS]]
@@ -77,6 +82,21 @@ def _named(part: Part) -> str:
     return f"{name} (for {', '.join(part.shared_with)})" if part.shared_with else name
 
 
+def grown(report: Report) -> list[str]:
+    """What is not what it was, as lines; first what grew most."""
+    found = report.against
+    if found is None:
+        return []
+    change = report.uncompressed - found.uncompressed
+    lines = [f"since {found.name}: {change:+,} bytes uncompressed"]
+    if report.compressed is not None and found.compressed is not None:
+        lines[0] += f", {report.compressed - found.compressed:+,} compressed"
+    for item in found.changes:
+        indent = "  " if item.kind == "share" else "      package "
+        lines.append(f"{item.after - item.before:>+15,}{indent}{item.name}  ({item.before:,} -> {item.after:,})")
+    return lines
+
+
 class Progress:
     """How many bytes have been read, on stderr while it is a terminal; nothing otherwise."""
 
@@ -91,7 +111,7 @@ class Progress:
         """So many bytes more."""
         self._read += count
         now = time.monotonic()
-        if self._live and now - self._shown > 0.1:
+        if self._live and now - self._shown > BETWEEN:
             self._shown = now
             of = f" of about {size(self._total)}" if self._total else ""
             sys.stderr.write(f"\r\033[Kreading {self._name}: {size(self._read)}{of}"[:110])

@@ -6,16 +6,17 @@ import json
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from compiler.size.report import Report
+    from compiler.size.report import LayerSize, Report
 
 
 def document(report: Report) -> dict[str, Any]:
     """The report as plain data."""
-    budget = report.budget
+    budget, against = report.budget, report.against
     return {
         "version": 1,
         "image": report.image,
         "id": report.id,
+        "flavour": report.flavour,
         "uncompressed": report.uncompressed,
         "compressed": report.compressed,
         "compressed_estimated": report.measured,
@@ -24,13 +25,22 @@ def document(report: Report) -> dict[str, Any]:
         and {
             "uncompressed": budget.uncompressed,
             "compressed": budget.compressed,
-            "services": dict(budget.services),
+            "services": {name: limit._asdict() for name, limit in budget.services},
         },
-        "layers": [layer._asdict() for layer in report.layers],
+        "over": [item._asdict() for item in report.over],
+        "against": against
+        and {
+            "name": against.name,
+            "uncompressed": against.uncompressed,
+            "compressed": against.compressed,
+            "changes": [change._asdict() for change in against.changes],
+        },
+        "layers": [_layer(layer) for layer in report.layers],
         "shares": [
             {
                 "kind": share.owner.kind,
                 "name": share.owner.name,
+                "service": share.service or None,
                 "uncompressed": share.uncompressed,
                 "compressed": share.compressed,
                 "parts": [part._asdict() | {"shared_with": list(part.shared_with)} for part in share.parts],
@@ -40,6 +50,11 @@ def document(report: Report) -> dict[str, Any]:
         "nobody": [stray._asdict() for stray in report.nobody],
         "advice": [_plain(item) for item in report.advice],
     }
+
+
+def _layer(layer: LayerSize) -> dict[str, Any]:
+    data = layer._asdict()
+    return {"index": data.pop("number"), **data}
 
 
 def _plain(item: Any) -> Any:

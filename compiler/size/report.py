@@ -23,7 +23,7 @@ NOBODY = Owner("nobody", "nobody")
 
 
 class Part(NamedTuple):
-    """What a share consists of: a package, files of an artifact, libraries and so on; ``shared_with`` are all who ask."""
+    """What a share consists of: a package, files, libraries and so on; ``shared_with`` are all who ask for it."""
 
     kind: str
     name: str
@@ -35,9 +35,10 @@ class Part(NamedTuple):
 
 
 class Share(NamedTuple):
-    """All that one of them asked for, with its parts, largest first."""
+    """All that one of them asked for, with its parts, largest first; ``service`` is the one that it is for, if any."""
 
     owner: Owner
+    service: str
     uncompressed: int
     compressed: int
     parts: tuple[Part, ...]
@@ -54,7 +55,7 @@ class Stray(NamedTuple):
 class LayerSize(NamedTuple):
     """A layer in numbers; ``engine`` is the engine's own."""
 
-    index: int
+    number: int
     created_by: str
     uncompressed: int
     compressed: int | None
@@ -62,19 +63,57 @@ class LayerSize(NamedTuple):
     base: bool
 
 
-class Budget(NamedTuple):
-    """What the spec allows, in bytes; services by name."""
+class Limit(NamedTuple):
+    """The largest sizes allowed, in bytes, as far as they are limited."""
 
     uncompressed: int | None
     compressed: int | None
-    services: tuple[tuple[str, int], ...] = ()
+
+
+class Budget(NamedTuple):
+    """What the spec allows: of the image, and of services by name."""
+
+    uncompressed: int | None
+    compressed: int | None
+    services: tuple[tuple[str, Limit], ...] = ()
+
+
+class Change(NamedTuple):
+    """What something took before and takes now, uncompressed: ``kind`` is share or package."""
+
+    kind: str
+    name: str
+    before: int
+    after: int
+
+
+class Against(NamedTuple):
+    """What an image is compared with, and everything that is not the same, what grew most first."""
+
+    name: str
+    uncompressed: int
+    compressed: int | None
+    changes: tuple[Change, ...]
+
+
+class Over(NamedTuple):
+    """Something that takes more than it may: ``what`` is the image or a service."""
+
+    what: str
+    form: str
+    size: int
+    budget: int
 
 
 class Report(NamedTuple):
-    """The whole: what the image takes, and whose each byte is. ``measured``: compressed here, so an estimate."""
+    """The whole: what the image takes, and whose each byte is.
+
+    ``flavour`` is production or local; ``measured`` says that the compressed size is an estimate, compressed here.
+    """
 
     image: str
     id: str
+    flavour: str
     uncompressed: int
     compressed: int | None
     engine: int | None
@@ -84,3 +123,5 @@ class Report(NamedTuple):
     nobody: tuple[Stray, ...]
     advice: tuple[object, ...] = ()
     measured: bool = False
+    over: tuple[Over, ...] = ()
+    against: Against | None = None

@@ -1,4 +1,4 @@
-"""Which instruction of the Dockerfile made which layer: the text of a Dockerfile and an image -> a step for each layer."""
+"""Which instruction of a Dockerfile made which layer: its text, and an image -> an origin for each layer."""
 
 from __future__ import annotations
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 EXTRA = Owner("extra", "Dockerfile")
 """What the spec's own lines in the Dockerfile make."""
+
+
+LONGEST = 80
+"""Of an instruction that stands for what it made."""
 
 
 class Step(NamedTuple):
@@ -45,7 +49,7 @@ def steps(app: App, dockerfile: str) -> list[Step]:
         stage = source.group(1) if source else ""
         owner, part = None, ("", "")
         if text in own:
-            owner = EXTRA
+            owner, part = EXTRA, ("line", text[:LONGEST])
         elif stage.endswith("-libraries"):
             owner, part = Owner("artifact", stage.removesuffix("-libraries")), ("libraries", "libraries")
         found.append(Step(word, text, owner, part))

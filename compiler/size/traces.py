@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 MANAGER = re.compile(
     r"/(usr/)?lib/apk/|/etc/apk/|/var/cache/apk/|/var/log/apk\.log"
-    r"|/var/lib/(dpkg|apt)/|/var/cache/(apt|debconf)/|/var/log/(apt/|dpkg\.log)"
+    r"|/var/lib/(dpkg|apt)/|/var/cache/(apt|debconf)/|/var/log/(apt/|dpkg\.log|alternatives\.log)"
 )
 """Where apk, dpkg, apt and debconf keep what they know."""
 
@@ -22,17 +22,44 @@ BYTE_CODE = re.compile(r"^(?P<directory>.*/)__pycache__/(?P<name>[^/]+?)\.[a-z]+
 
 INFO = re.compile(r"^/var/lib/dpkg/info/(?P<name>[a-z0-9.+-]+)(:[a-z0-9]+)?\.[a-z0-9]+$")
 
+DEEP = 3
+"""Names in a directory's path from which on it says whose it is: every script names /etc and /var/lib."""
+
+UNITS = "/lib/systemd/system/", "/usr/lib/systemd/system/", "/usr/lib/systemd/user/"
+UNIT = re.compile(r"^/var/lib/systemd/deb-systemd-(user-)?helper-(enabled|masked)/(.*/)?(?P<name>[^/]+?)(\.dsh-also)?$")
+"""What deb-systemd-helper(1p) notes of a package's units."""
+
 MADE = (
     # update-ca-certificates(8): the bundle, its copies and links by hash.
+    (r"/etc/ssl/certs/ssl-cert-|/etc/ssl/private/ssl-cert-", ("ssl-cert",)),
     (r"/etc/ssl/certs/|/etc/ssl/cert\.pem$|/etc/ca-certificates\.conf", ("ca-certificates", "ca-certificates-bundle")),
-    # ldconfig(8), of the C library.
+    # Of the C library: ldconfig(8).
     (r"/etc/ld\.so\.cache$|/var/cache/ldconfig/", ("libc-bin", "musl-utils")),
-    # fc-cache(1)
+    # What fc-cache(1) makes.
     (r"/var/cache/fontconfig/", ("fontconfig", "fontconfig-config")),
-    # mandb(8)
+    # What mandb(8) makes.
     (r"/var/cache/man/", ("man-db",)),
+    # What update-mime-database(1), update-icon-caches(8) and glib-compile-schemas(1) make.
+    (r"/usr/share/mime/", ("shared-mime-info",)),
+    (r"/usr/share/icons/", ("hicolor-icon-theme",)),
+    (r"/usr/share/glib-2\.0/schemas/gschemas\.compiled$", ("glib", "libglib2.0-0", "libglib2.0-bin")),
+    # What locale-gen(8) makes, and reads.
+    (r"/etc/default/locale$|/etc/locale\.gen$|/usr/lib/locale/locale-archive$", ("locales",)),
+    # What systemd-machine-id-setup(1) and journalctl(1) --update-catalog make.
+    (
+        r"/etc/machine-id$|/var/lib/dbus/machine-id$|/var/lib/systemd/catalog/|/etc/udev/hwdb\.bin$",
+        ("systemd", "dbus", "udev"),
+    ),
+    # What the scripts of these packages write under names that they put together.
+    (r"/etc/networks$", ("netbase",)),
+    (r"/etc/python3/debian_config$", ("python3",)),
+    (r"/etc/postgresql-common/|/etc/apt/apt\.conf\.d/\S*postgresql$", ("postgresql-common",)),
+    # pg_createcluster(1), run when a server is installed
+    (r"/(etc|var/lib)/postgresql/(?P<version>\d+)/", ("postgresql-{version}",)),
+    # ucf(1) keeps copies and sums of the files in its care.
+    (r"/var/lib/ucf/", ("ucf",)),
 )
-"""What triggers and scripts of packages make: a path's beginning, and the packages one of which makes it."""
+"""What triggers and scripts of packages make: a path's beginning, and packages; the first one that is there makes it."""
 
 
 def written_by_trim(path: str) -> bool:
@@ -58,12 +85,19 @@ class Traces:
     """The packages of a layer's entries."""
 
     def __init__(
-        self, state: Sequence[Package], in_base: Mapping[str, Package], links: Mapping[str, str], entries: Iterable[Entry]
+        self,
+        state: Sequence[Package],
+        in_base: Mapping[str, Package],
+        links: Mapping[str, str],
+        entries: Iterable[Entry],
     ) -> None:
         self._links = links
         self._packages = {package.name for package in state}
         self._files = {self._real(path): package.name for package in state for path in package.files}
         self._targets = {entry.path: entry.target for entry in entries if entry.kind == "symlink"}
+        self._configured = {self._real(path): package.name for package in state for path in package.configures}
+        self._scripts = {package.name: package.scripts for package in state if package.scripts}
+        self._named: dict[str, list[str]] = {}
         owners: dict[str, set[str]] = {}
         for package in state:
             for path in package.directories:
@@ -100,9 +134,27 @@ class Traces:
             if source:
                 return source
         for beginning, names in MADE:
-            if re.match(beginning, path):
-                return next((name for name in names if name in self._packages), "")
-        return self._linked(path) or self._nearest(path)
+            match = re.match(beginning, path)
+            made = [name.format(**match.groupdict()) for name in names] if match else []
+            known = next((name for name in made if name in self._packages), "")
+            if known:
+                return known
+        unit = UNIT.match(path)
+        if unit:
+            return next((owner for place in UNITS if (owner := self._listed(self._real(place + unit["name"])))), "")
+        return self._linked(path) or self._configured.get(path) or self._told(path) or self._nearest(path)
+
+    def _told(self, path: str) -> str:
+        """The one package whose scripts name the path, or the nearest directory above it that any of them names."""
+        place = path
+        while place != "/" and (place == path or place.count("/") >= DEEP):
+            if place not in self._named:
+                word = re.compile(rf"(?<![\w.-]){re.escape(place.lstrip('/'))}(?![\w.-])")
+                self._named[place] = [name for name, text in self._scripts.items() if word.search(text)]
+            if self._named[place]:
+                return self._named[place][0] if len(self._named[place]) == 1 else ""
+            place = posixpath.dirname(place)
+        return ""
 
     def _linked(self, path: str) -> str:
         """The package of what a link leads to, over other links."""

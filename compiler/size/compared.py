@@ -1,0 +1,45 @@
+"""What an image is compared with: the numbers that a git revision keeps."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from compiler.errors import HostError
+from compiler.size import numbers
+
+SECONDS = 30
+
+
+def revision(directory: str, reference: str) -> str:
+    """The commit that git knows by a name; empty if there is none, or no git."""
+    if reference.startswith("-"):
+        return ""
+    done = _git(directory, "rev-parse", "--verify", "--quiet", f"{reference}^{{commit}}")
+    return done.stdout.strip() if done and done.returncode == 0 else ""
+
+
+def kept(directory: str, reference: str, path: str, flavour: str) -> numbers.Numbers:
+    """The numbers of a flavour in a revision's file at ``path``, which is relative to ``directory``."""
+    done = _git(directory, "show", f"{revision(directory, reference)}:./{path}")
+    if done is None or done.returncode != 0:
+        raise HostError(f"{reference} has no {path}", "appos-compile size --keep writes it: commit it with the change")
+    found = numbers.parse(done.stdout)
+    if flavour not in found:
+        raise HostError(f"{path} of {reference} has no numbers of the {flavour} image", "it was not measured there")
+    return found[flavour]
+
+
+def _git(directory: str, *words: str) -> subprocess.CompletedProcess[str] | None:
+    try:
+        return subprocess.run(  # noqa: S603 - git, told what to do word by word
+            ("git", "-C", directory or ".", *words),  # noqa: S607 - git is where the user has it
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=SECONDS,
+            env=dict(os.environ, GIT_OPTIONAL_LOCKS="0"),
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None

@@ -1,0 +1,231 @@
+"""Archives of images: every layout is read alike, and none that is broken or malicious does any harm."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import importlib.util
+import io
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compiler.errors import HostError
+from compiler.image import archive, layer, model
+from compiler.image.archive import ArchiveError, Options
+from tests import archives
+from tests.archives import Item
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from compiler.image.model import Image
+
+LAYOUTS = ("old", "new", "oci", "plain")
+
+LAYERS = (
+    [
+        Item("/etc", kind=tarfile.DIRTYPE),
+        Item("/etc/a", b"12345"),
+        Item("/etc/b", kind=tarfile.LNKTYPE, target="etc/a"),
+    ],
+    [
+        Item("/etc/.wh.a"),
+        Item("/etc/c", kind=tarfile.SYMTYPE, target="b"),
+        Item("/data/.wh..wh..opq"),
+        Item("/x", b"7" * 700),
+    ],
+    [Item("/x", b"9")],
+)
+
+
+def read(path: Path, **options: bool) -> Image:
+    """The image of an archive, with the content of every file that is called x."""
+    return archive.read_path(str(path), "", Options({"x": model.keep(lambda e: e.path == "/x")}, **options))
+
+
+def _seen(image: Image) -> list[tuple[int, str, str, int, str]]:
+    return [(entry.layer, entry.path, entry.kind, entry.size, entry.target) for entry in image.entries]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_is_read_alike(layout: str, tmp_path: Path) -> None:
+    image = read(archives.save(tmp_path / "image.tar", LAYERS, ["one", "two", "three"], layout))
+    assert _seen(image) == [
+        (0, "/etc", "directory", 0, ""),
+        (0, "/etc/a", "file", 5, ""),
+        (0, "/etc/b", "hardlink", 0, "/etc/a"),
+        (1, "/etc/a", "whiteout", 0, ""),
+        (1, "/etc/c", "symlink", 1, "b"),
+        (1, "/data", "opaque", 0, ""),
+        (1, "/x", "file", 700, ""),
+        (2, "/x", "file", 1, ""),
+    ]
+    assert [layer.created_by for layer in image.layers] == ["one", "two", "three"]
+    assert [layer.found.get("x") for layer in image.layers] == [None, {"/x": b"7" * 700}, {"/x": b"9"}]
+    assert image.names == ("small:1",)
+    assert image.architecture == "amd64"
+
+
+def test_a_directory_in_the_layout_of_oci_and_a_compressed_archive_are_read_alike(tmp_path: Path) -> None:
+    files = archives.blobs([archives.layer(items) for items in LAYERS], ["one", "two", "three"], "oci")
+    for name, content in files.items():
+        path = tmp_path / "layout" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    packed = tmp_path / "image.tar.gz"
+    packed.write_bytes(gzip.compress(archives.tar(files)))
+    assert _seen(read(tmp_path / "layout")) == _seen(read(packed))
+    assert archive.local_path(f"oci:{tmp_path / 'layout'}") == str(tmp_path / "layout")
+
+
+def test_layers_that_are_one_file_in_the_archive_are_two_layers(tmp_path: Path) -> None:
+    image = read(archives.save(tmp_path / "image.tar", [LAYERS[2], LAYERS[2]], layout="old"))
+    assert [entry.layer for entry in image.entries] == [0, 1]
+
+
+def test_the_compressed_size_is_the_archives_own_and_divided_without_a_rest(tmp_path: Path) -> None:
+    image = read(archives.save(tmp_path / "image.tar", LAYERS, layout="oci"))
+    for found, items in zip(image.layers, LAYERS, strict=True):
+        assert found.compressed == len(gzip.compress(archives.layer(items), mtime=0))
+        assert found.compressed == sum(entry.compressed for entry in found.entries)
+        assert not found.measured
+
+
+def test_a_plain_layer_is_measured_by_compressing_it_where_that_is_wanted(tmp_path: Path) -> None:
+    path = archives.save(tmp_path / "image.tar", LAYERS)
+    assert [layer.compressed for layer in read(path).layers] == [None] * 3
+    for found, items in zip(read(path, compress=True).layers, LAYERS, strict=True):
+        assert found.measured
+        assert found.compressed == sum(entry.compressed for entry in found.entries)
+        assert found.compressed == pytest.approx(len(gzip.compress(archives.layer(items), 6)), abs=30)
+
+
+def test_what_a_container_sees_is_what_later_layers_have_left(tmp_path: Path) -> None:
+    image = read(
+        archives.save(
+            tmp_path / "image.tar",
+            [
+                [Item("/a", kind=tarfile.DIRTYPE), Item("/a/1", b"1"), Item("/a/2", b"2"), Item("/b/1", b"1")],
+                [Item("/a/.wh.1"), Item("/b", b"now a file"), Item("/c", b"3")],
+                [Item("/a/.wh..wh..opq"), Item("/a/3", b"3")],
+            ],
+        )
+    )
+    assert sorted(model.visible(image)) == ["/a", "/a/3", "/b", "/c"]
+
+
+def _oci(content: bytes) -> bytes:
+    """An archive whose only layer is not what it should be."""
+    return archives.tar(archives.blobs([content], ["one"], "plain"))
+
+
+def _lying(**changes: object) -> bytes:
+    """A layer with a header that says something else than what follows."""
+    info = tarfile.TarInfo("x")
+    for name, value in changes.items():
+        setattr(info, name, value)
+    return info.tobuf(tarfile.GNU_FORMAT) + bytes(512)
+
+
+def _negative() -> bytes:
+    header = bytearray(tarfile.TarInfo("x").tobuf())
+    header[124:136] = b"\xff" * 12
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + bytes(1024)
+
+
+GOOD = archives.layer(LAYERS[1])
+BROKEN = {
+    "nothing": b"",
+    "a text": b"this is no archive, however long it may be" * 100,
+    "an archive of something else": archives.tar({"readme": b"hello"}),
+    "an archive that was cut off": archives.tar(archives.blobs([GOOD], ["one"], "new"))[:-9000],
+    "no configuration": archives.tar({"manifest.json": b'[{"Config": "c", "Layers": []}]'}),
+    "a manifest that is no JSON": archives.tar({"manifest.json": b"[{]"}),
+    "a manifest that is something else": archives.tar({"manifest.json": b'["a"]', "index.json": b"{}"}),
+    "an index that leads to itself": archives.tar({"index.json": b'{"manifests": [{"digest": "sha256:../../etc"}]}'}),
+    "several images": archives.tar(
+        {"manifest.json": b'[{"Config": "c", "Layers": []}, {"Config": "d", "Layers": []}]'}
+    ),
+    "a layer that leads out": _oci(archives.layer([Item("../../etc/passwd", b"root")])),
+    "a layer that leads out in the middle": _oci(archives.layer([Item("a/../../../etc/passwd", b"root")])),
+    "a layer that was cut off": _oci(archives.layer([Item("x", b"1" * 9000)])[:2048]),
+    "a layer that says more than it has": _oci(_lying(size=10**12)),
+    "a layer with a size beyond all measure": _oci(_lying(size=2**80)),
+    "a layer with an endless name": _oci(_lying(size=2**30, type=tarfile.GNUTYPE_LONGNAME)),
+    "a layer with a damaged header": _oci(archives.layer([Item("x", b"1" * 512)])[:1024] + b"damaged" * 200),
+    "a layer with a negative size": _oci(_negative()),
+    "a layer that is compressed and cut off": _oci(gzip.compress(GOOD)[:-12]),
+    "a layer that is compressed and broken": _oci(gzip.compress(GOOD)[:30] + b"broken" * 300),
+    "a layer that is no tar": _oci(b"no tar" * 300),
+    "a name that leads out of the archive": archives.tar({"../manifest.json": b"[]"}),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_what_cannot_be_read_is_said_in_a_line(what: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.tar"
+    path.write_bytes(BROKEN[what])
+    with pytest.raises(ArchiveError) as caught:
+        read(path)
+    assert caught.value.exit_code == 3
+    assert "\n" not in caught.value.message
+
+
+def test_a_stream_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(layer, "LARGEST", 10**6)
+    path = tmp_path / "image.tar"
+    for content in (
+        archives.layer([Item("x", bytes(2 * 10**6))]),
+        gzip.compress(archives.layer([Item("x", bytes(2 * 10**6))])),
+    ):
+        path.write_bytes(_oci(content))
+        with pytest.raises(ArchiveError, match="more than|cannot have"):
+            read(path)
+
+
+def test_entries_and_layers_without_number_are_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(layer, "MOST_ENTRIES", 2)
+    with pytest.raises(ArchiveError, match="entries"):
+        read(archives.save(tmp_path / "image.tar", LAYERS))
+    monkeypatch.undo()
+    monkeypatch.setattr(archive, "MOST_LAYERS", 2)
+    with pytest.raises(ArchiveError, match="layers"):
+        read(archives.save(tmp_path / "image.tar", LAYERS))
+
+
+@pytest.mark.skipif(
+    any(importlib.util.find_spec(name) for name in ("zstandard", "_zstd")), reason="what unpacks zstd is installed"
+)
+def test_zstd_takes_a_library_which_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "image.tar"
+    path.write_bytes(_oci(b"\x28\xb5\x2f\xfd" + bytes(600)))
+    with pytest.raises(HostError, match="zstd"):
+        read(path)
+
+
+def test_a_path_that_comes_twice_in_a_layer_counts_once(tmp_path: Path) -> None:
+    image = read(archives.save(tmp_path / "image.tar", [[Item("/x", b"first"), Item("/x", b"12")]]))
+    assert image.layers[0].contents == 2
+
+
+@settings(max_examples=60)
+@given(data=st.data())
+def test_no_broken_archive_is_a_bug(data: st.DataObject) -> None:
+    content = bytearray(archives.tar(archives.blobs([archives.layer(items) for items in LAYERS], ["?"] * 3, "oci")))
+    for _ in range(data.draw(st.integers(1, 8))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content))) :]
+    try:
+        image = archive.read_stream(io.BytesIO(bytes(content)), "image", Options())
+    except HostError as error:
+        assert error.exit_code == 3
+    else:
+        assert hashlib.sha256(repr(_seen(image)).encode()).digest()
+        assert all(entry.size >= 0 and entry.path.startswith("/") for entry in image.entries)
