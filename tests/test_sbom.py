@@ -8,6 +8,7 @@ import lzma
 import re
 import subprocess
 import sys
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,7 @@ import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.sbom import cyclonedx
+from compiler.sbom import contents, cyclonedx
 from compiler.sbom.inventory import Spec
 from tests import handmade, running
 from tests.compiled import result
@@ -102,6 +103,7 @@ def image(method: str = "zstd") -> bytes:
             {"usr/local/share/shop/packed/big": packed, "usr/local/bin/big": "->/run/shop/programs/big"},
             SITE,
         ],
+        config={"Labels": {"org.opencontainers.image.title": "shop"}},
         history=[
             "ADD base",
             "RUN /bin/sh -c apk add --no-cache curl nginx redis supervisor zstd # buildkit",
@@ -234,7 +236,7 @@ def test_a_damaged_artifact_has_no_checksum_but_the_one_of_its_file(project: Pat
     packed = zstandard.ZstdCompressor().compress(PROGRAM)
     broken = packed[:20] + bytes(40)
     (project / "image.tar").write_bytes(handmade.archive([{"usr/local/share/shop/packed/big": broken}]))
-    big = by_ref(told(project))["artifact:big"]
+    big = by_ref(told(project, "-f", "appos.yaml"))["artifact:big"]
     assert "hashes" not in big
     assert facts(big)["stored-sha256"] == [hashlib.sha256(broken).hexdigest()]
 
@@ -247,6 +249,32 @@ def test_without_a_spec_the_image_speaks_for_itself(project: Path) -> None:
     assert REDIS in found
     assert "pkg:golang/example.com/part@v1.2.3" in found
     assert not [ref for ref in found if ref.startswith(("service:", "artifact:"))]
+
+
+def test_another_image_is_not_taken_for_the_specs_own(project: Path) -> None:
+    (project / "image.tar").write_bytes(handmade.archive([{"etc/os-release": OS, APK: database(BASE)}], name="other:2"))
+    done = appos("sbom", "image.tar", cwd=project)
+    assert done.status == 0
+    assert "was not made from appos.yaml" in done.err
+    document = json.loads(done.out)
+    assert document["metadata"]["component"]["name"] == "other"
+    assert set(by_ref(document)) == {MUSL, "system:alpine@3.19.9"}
+    assert told(project, "-f", "appos.yaml")["metadata"]["component"]["name"] == "shop"
+
+
+@pytest.mark.parametrize("method", ["zstd", "xz"])
+def test_what_unpacks_without_end_takes_little_memory(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contents, "LARGEST", 2**26)
+    zeros = bytes(2**27)
+    bomb = lzma.compress(zeros, preset=0) if method == "xz" else zstandard.ZstdCompressor().compress(zeros)
+    del zeros
+    sink = contents.Packed(method)
+    tracemalloc.start()
+    sink.update(bomb)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sink.value().unpacked is None
+    assert peak < 2 * 2**26
 
 
 def test_licences_are_expressions_or_names(project: Path) -> None:

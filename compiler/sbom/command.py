@@ -26,6 +26,9 @@ FORMATS = ("cyclonedx", "spdx", "licences")
 LIBRARIES = {"cyclonedx": "cyclonedx", "spdx": "spdx_tools", "licences": "license_expression"}
 """What each format needs to be there."""
 
+TITLE = "org.opencontainers.image.title"
+"""The label that every generated Dockerfile sets."""
+
 INTERRUPTED = 130
 
 
@@ -87,8 +90,20 @@ def described(options: Options, result: Result | None) -> Inventory:
     packed = {f"{app.share}/packed/{artifact.name}": artifact.compress for artifact in app.packed} if app else {}
     looks = contents.looks(packed, all_files=bool(app and app.artifacts))
     image = _read(options, options.image or (app.image.reference if app else ""), archive.Options(looks))
-    spec = _spec(options, result, image) if result else None
+    spec = _spec(options, result, image) if result and _made_from(result, options, image) else None
     return inventory.inventory(image, spec, _created(image))
+
+
+def _made_from(result: Result, options: Options, image: Image) -> bool:
+    """Whether the image is the spec's: by its label, or because somebody says so."""
+    title = dict(result.app.image.labels).get(TITLE)
+    if options.given or not options.image or image.labels.get(TITLE) == title:
+        return True
+    sys.stderr.write(
+        f"note: {options.image} was not made from {options.file}, by its label: services and artifacts are left out\n"
+        f"  = help: -f {options.file} says that it was\n"
+    )
+    return False
 
 
 def _read(options: Options, name: str, how: archive.Options) -> Image:

@@ -30,7 +30,9 @@ SMALLEST_PROGRAM = 2**16
 PIECE = 2**10
 """Bytes that are unpacked at once: of zstd they make 33 MB at most (a block of 128 KiB takes four bytes)."""
 
-LARGEST = 16 * 2**30
+LARGEST = 4 * 2**30
+"""Bytes that an artifact may unpack to."""
+
 MOST_LINKS = 256
 """Steps of a path, more than any file system follows."""
 
