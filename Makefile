@@ -38,7 +38,7 @@ format: .venv/.test  ## Format the sources and apply the linter's safe fixes
 snapshots: readers .venv/.generated  ## Write the snapshots anew after a wanted change; review the diff
 	.venv/bin/python -m pytest --snapshot-update $(PYTEST_ARGS)
 
-readers: .venv/.test  ## Set up the real readers: nginx, Compose, BuildKit's parser, linters
+readers: .venv/.test  ## Set up the real readers: nginx, Compose, BuildKit's parser, linters, a scanner
 	tests/readers/setup
 
 lab-engine: .venv/.test  ## Start a container engine for the tests, where none answers

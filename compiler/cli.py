@@ -352,6 +352,41 @@ def size(options: commands.Options, /, **given: Any) -> int:
 
 
 @cli.command()
+@click.argument("image", required=False, default="", metavar="[IMAGE|ARCHIVE]")
+@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@click.option("--local", is_flag=True, help="The image is made from Dockerfile.local; otherwise its history tells.")
+@click.option("--production", is_flag=True, help="The image is made from Dockerfile.")
+@click.option(
+    "--format",
+    type=click.Choice(("cyclonedx", "spdx", "licences")),
+    default="cyclonedx",
+    show_default=True,
+    help="CycloneDX 1.6 or SPDX 2.3, both as JSON, or a table of the licences.",
+)
+@click.option("-o", "--output", default="", metavar="FILE", type=click.Path(), help="Write to a file.")
+@click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
+@click.pass_context
+def sbom(ctx: click.Context, /, **given: Any) -> int:
+    r"""List what an image is made of: packages, modules, artifacts, who wants each.
+
+    Reads the spec's own image from the engine, or the one that is named, or an
+    archive of one; without a spec, what is in the image alone. The same image
+    gives the same bytes.
+
+    \b
+    Exit status: 0 fine; 2 the spec has problems; 3 no engine, no such image, an
+    archive that cannot be read, or a library is missing.
+    """
+    from compiler.sbom import command
+
+    options: commands.Options = ctx.obj
+    flavours = tuple(name for name in ("production", "local") if given.pop(name))
+    file = given.pop("file")
+    named = bool(file) or (ctx.parent is not None and _given(ctx.parent, "file"))
+    return command.run(command.Options(file or options.file, options.color, named, flavours=flavours, **given))
+
+
+@cli.command()
 @click.argument("output", metavar="OUTPUT", shell_complete=_candidates(_outputs))
 def template(output: str) -> int:
     """Print the template of a generated file, to be replaced by one of your own.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.readers import compose, dockerfile, nginx, schemas, shell, sqlite, supervisord, tools
+from tests.readers import compose, dockerfile, nginx, scanner, schemas, shell, sqlite, supervisord, tools
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -413,3 +413,26 @@ def test_a_missing_reader_fails_in_ci_and_skips_elsewhere(monkeypatch: pytest.Mo
     monkeypatch.delenv("CI")
     with pytest.raises(pytest.skip.Exception, match="no-such-reader is not installed"):
         tools.program("no-such-reader")
+
+
+# --- Bills of materials
+
+BOM = """\
+{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [
+  {"type": "library", "name": "box", "version": "1.2.3", "purl": "pkg:npm/box@1.2.3"},
+  {"type": "library", "name": "lid", "version": "2.0.0", "purl": "pkg:npm/lid@2.0.0"}
+]}
+"""
+
+
+def test_the_scanner_names_packages_and_what_concerns_them(write: Write, tmp_path: Path) -> None:
+    advisories = [scanner.Advisory("T-1", "npm", "box", "1.2.4"), scanner.Advisory("T-2", "npm", "lid", "2.0.0")]
+    assert scanner.scan(write("bom.cdx.json", BOM), advisories, str(tmp_path / "advisories")) == [
+        scanner.Package("npm", "box", "1.2.3", ("T-1",)),
+        scanner.Package("npm", "lid", "2.0.0"),
+    ]
+
+
+def test_the_scanner_rejects_what_is_no_document(write: Write, tmp_path: Path) -> None:
+    with pytest.raises(tools.RejectedError, match="unexpected end"):
+        scanner.scan(write("bom.cdx.json", BOM[:40]), (), str(tmp_path / "advisories"))
