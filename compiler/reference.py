@@ -276,11 +276,12 @@ def _command() -> str:
 
 
 def _codes() -> str:
-    rows = "".join(f"| {code} | {entry['title']} |\n" for code, entry in sorted(commands.codes().items()))
+    known = {**commands.codes(), **commands.findings()}
+    rows = "".join(f"| {code} | {entry['title']} |\n" for code, entry in sorted(known.items()))
     return (
         "\n## Codes\n\n`appos-compile explain CODE` explains each with examples. Codes that begin with W are warnings: "
-        "`--strict` makes errors of them, [`silence`](#silence) accepts one with a reason.\n\n| code | |\n|---|---|\n"
-        + rows
+        "`--strict` makes errors of them, [`silence`](#silence) accepts one with a reason. Those with B are about "
+        "binaries: `appos-compile inspect` and the build of the image tell them.\n\n| code | |\n|---|---|\n" + rows
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
 from compiler.outputs import BUILD_ONLY, OUTPUTS
+from compiler.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -93,6 +95,8 @@ def context(app: App, local: bool) -> list[str]:
     paths = {f"{app.output}/{name}" for name in scripts(app)}
     others = ("supervisord.conf", "nginx.conf", *BUILD_ONLY)
     paths |= {f"{app.output}/{name}" for name in others if wanted(name, app)}
+    if wanted("inspect.sh", app) and plain_name(app.spec):
+        paths.add(app.spec)
     for artifact in app.artifacts:
         if is_prebuilt(artifact, local):
             paths.add(artifact.prebuilt)
@@ -102,6 +106,25 @@ def context(app: App, local: bool) -> list[str]:
     if app.database:
         paths |= {path for path in (app.database.schema, app.database.migrations) if path}
     return sorted(paths | set(hooks(app)))
+
+
+def executed(app: App, artifact: Artifact) -> list[str]:
+    """The paths of an artifact that are there to be executed, as far as the spec says so."""
+    paths = [plain(service.command[0]) or "" for service in app.services if service.command]
+    paths = [path for path in paths if path == artifact.install or path.startswith(f"{artifact.install}/")]
+    if artifact.libc or basename(dirname(artifact.install)) in ("bin", "sbin"):
+        paths.append(artifact.install)
+    return sorted(set(paths))
+
+
+def brings_glibc(packages: Iterable[str]) -> bool:
+    """Whether a package gives Alpine the loader of glibc."""
+    return any(package.startswith(("gcompat", "libc6-compat")) for package in packages)
+
+
+def plain_name(name: str) -> bool:
+    """Whether the name of a file can stand in a mount as it is."""
+    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is not None
 
 
 def labels(app: App) -> list[tuple[str, str]]:
