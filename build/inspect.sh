@@ -123,10 +123,14 @@ program() {
 
 # libraries FILE SHOWN: what its loader finds, and what it does not.
 libraries() {
-    timeout 30 "${asked:-$usual}" --list "$1" >/tmp/listed 2>&1
+    # With --list, glibc's would end at the first one that is missing.
+    case ${asked:-$usual} in
+        */ld-musl*) timeout 30 "${asked:-$usual}" --list "$1" ;;
+        *) timeout 30 env LD_TRACE_LOADED_OBJECTS=1 "${asked:-$usual}" "$1" ;;
+    esac >/tmp/listed 2>&1
     case $? in 124 | 13? | 14?) echo "killed: " >>/tmp/listed ;; esac
-    # What a library wants of the program that loads it cannot be known.
-    [ -n "$asked" ] || sed -i '/^Error relocating /d' /tmp/listed
+    # What a library wants of the program that loads it cannot be known; and where one is missing, so is what it has.
+    { [ -n "$asked" ] && ! grep -q '^Error loading ' /tmp/listed; } || sed -i '/^Error relocating /d' /tmp/listed
     sed -n -e 's/^[[:space:]]*\([^ ]*\) => not found.*/B114 \1 is not in the image/p' \
         -e 's/^Error loading shared library \([^:]*\): .*/B114 \1 is not in the image/p' \
         -e 's/^.*: version `\(.*\)'\'' not found (required by .*/B115 \1 is in no library of the image/p' \

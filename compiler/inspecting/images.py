@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from compiler.errors import HostError
 from compiler.inspecting import facts
+from compiler.libraries import known
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,14 +111,19 @@ class Base(NamedTuple):
 
     def package(self, name: str) -> str:
         """By the table of the usual ones."""
-        table: Mapping[str, str] = self.known["packages"]
-        return table.get(name, "") or table.get(re.sub(r"^(python|lua|php|node|ruby)[\d.]+$", r"\1", name), "")
+        return package_of(name, self.known)
 
     def _installed(self, package: str) -> bool:
         return any(re.split(r"[=~<>@]", asked)[0] == package for asked in self.packages)
 
     def _strange(self, package: str) -> bool:
         return re.split(r"[=~<>@]", package)[0] not in self.known["packages"].values()
+
+
+def package_of(name: str, known: Mapping[str, Any]) -> str:
+    """The package of a family that has a library or an interpreter; empty if it is not one of the usual ones."""
+    table: Mapping[str, str] = known["packages"]
+    return table.get(name, "") or table.get(re.sub(r"^(python|lua|php|node|ruby)[\d.]+$", r"\1", name), "")
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -215,8 +221,13 @@ class Root:
         return None
 
     def package(self, name: str) -> str:
-        """By the table of the base, if one was named."""
-        return self._base.package(name) if self._base else ""
+        """By the table of the base that was named, otherwise of the family whose package manager there is."""
+        if self._base:
+            return self._base.package(name)
+        for family, manager in (("alpine", "apk"), ("debian", "dpkg")):
+            if self.program(manager):
+                return package_of(name, known(family))
+        return ""
 
     def _folders(self, wanting: Facts) -> Iterator[str]:
         """Where the loader looks for a file's libraries, on this machine."""

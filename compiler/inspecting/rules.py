@@ -115,8 +115,8 @@ def _script(facts: Facts, image: Image) -> Iterator[Finding]:
         if image.program(name) is False:
             package = image.package(name.rpartition("/")[2])
             hint = f"add {package} to image.packages" if package else "install it, or write the script for another"
-            if name == "/bin/bash" and not package:
-                hint = "write #!/usr/bin/env bash"
+            if image.program(name.rpartition("/")[2]):
+                hint = f"write #!/usr/bin/env {name.rpartition('/')[2]}"
             yield Finding("B120", facts.path, f"its interpreter {name} is not in {image.name}", hint)
             return
 
@@ -195,10 +195,13 @@ def _symbols(facts: Facts, libraries: list[Facts], image: Image) -> Iterator[Fin
     """Without versions, what counts are the symbols themselves."""
     if not facts.wanted:
         return
-    offered = [reading.defined(library.path) for library in libraries]
-    if all(offered):
-        missing = [name for name in facts.wanted if not any(name in names for names in offered)]
-        if missing:
-            named = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if missing[SHOWN:] else "")
-            hint = "build it on the release that the image has, or use a newer base"
-            yield Finding("B116", facts.path, f"{named} is in no library of {image.name}", hint)
+    missing = facts.wanted
+    for library in libraries:
+        left = reading.lacking(library.path, missing)
+        if left is None:
+            return
+        missing = left
+    if missing:
+        named = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if missing[SHOWN:] else "")
+        hint = "build it on the release that the image has, or use a newer base"
+        yield Finding("B116", facts.path, f"{named} is in no library of {image.name}", hint)
