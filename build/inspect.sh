@@ -11,8 +11,7 @@ failed=0
 # problem CODE FILE MESSAGE HELP
 problem() {
     failed=1
-    line=$(grep -nF -m 1 "install: $install" /tmp/appos.yaml | cut -d: -f1)
-    printf 'error[%s]: %s: %s\n --> appos.yaml:%s: artifacts.%s\n  = help: %s\n' "$1" "$2" "$3" "${line:-1}" "$name" "$4" >&2
+    printf 'error[%s]: %s: %s\n --> appos.yaml: artifacts.%s, install: %s\n  = help: %s\n' "$1" "$2" "$3" "$name" "$install" "$4" >&2
 }
 
 # The usual libraries and interpreters, each with the package of this base that has it.
@@ -86,14 +85,11 @@ program() {
         return
     fi
     kind=$(number "$1" 16 2) asked=$(loader "$1")
-    case $kind in
-        2 | 3) ;;
-        *)
-            problem B101 "$2" "it is an ELF file, but no executable and no library" "install what the linker makes"
-            return
-            ;;
+    case $kind,$asked in
+        3,* | 2,/*) ;;
+        # Programs that are linked statically ask for nothing, and object files are for linkers.
+        *) return ;;
     esac
-    [ "$kind" = 3 ] || [ -n "$asked" ] || return 0
     linked=${asked##*/}
     case $linked in
         ld-musl*) linked=musl ;;
@@ -203,7 +199,13 @@ executed() {
     elif [ ! -d "$file" ]; then
         case $(head -c 2 "$file" | tr -d '\000') in
             '#!') script "$file" "$1" ;;
-            *) [ -n "$(machine "$file")" ] || problem B101 "$1" "it is no executable, but $(data "$file")" "get it again, and look at what came" ;;
+            *)
+                case $(machine "$file"),$(number "$file" 16 2) in
+                    ,*) problem B101 "$1" "it is no executable, but $(data "$file")" "get it again, and look at what came" ;;
+                    *,2 | *,3) ;;
+                    *,*) [ "$(machine "$file")" != "$own" ] || problem B101 "$1" "it is no executable, but an object file that was not linked" "install what the linker makes" ;;
+                esac
+                ;;
         esac
         [ -x "$file" ] || problem B122 "$1" "nobody may execute it: the run bit is missing" "chmod +x it, or add mode: '0755' to artifacts.$name"
     fi

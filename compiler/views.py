@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +94,6 @@ def context(app: App, local: bool) -> list[str]:
     paths = {f"{app.output}/{name}" for name in scripts(app)}
     others = ("supervisord.conf", "nginx.conf", *BUILD_ONLY)
     paths |= {f"{app.output}/{name}" for name in others if wanted(name, app)}
-    if wanted("inspect.sh", app) and plain_name(app.spec):
-        paths.add(app.spec)
     for artifact in app.artifacts:
         if is_prebuilt(artifact, local):
             paths.add(artifact.prebuilt)
@@ -122,9 +119,9 @@ def brings_glibc(packages: Iterable[str]) -> bool:
     return any(package.startswith(("gcompat", "libc6-compat")) for package in packages)
 
 
-def plain_name(name: str) -> bool:
-    """Whether the name of a file can stand in a mount as it is."""
-    return re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", name) is not None
+def executes(app: App) -> bool:
+    """Whether an artifact brings something of which the spec says that it is to be executed."""
+    return any(executed(app, artifact) for artifact in app.inspected)
 
 
 def labels(app: App) -> list[tuple[str, str]]:

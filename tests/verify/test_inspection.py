@@ -92,6 +92,7 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
     write(files / "bash", b"#!/bin/bash\necho hello\n")
     write(files / "env", b"#!/usr/bin/env node\n")
     write(files / "windows", b"#!/bin/sh\r\necho hello\r\n")
+    binaries.compiled(files / "object", binaries.PROGRAM, "-c").chmod(0o755)
     write(files / "bit", good.read_bytes(), 0o644)
     write(files / "app" / "server.js", b"hello\n", 0o644)
     write(files / "app" / "native.node", (files / "arm64").read_bytes())
@@ -107,6 +108,7 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
         "page": ["B101"],
         "pointer": ["B101"],
         "empty": ["B101"],
+        "object": ["B101"],
         "bash": ["B120"],
         "env": ["B120"],
         "windows": ["B121"],
@@ -121,7 +123,7 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
     assert done.status != 0
     assert not there(engine, tag)
     text = done.out + done.err
-    assert "appos.yaml:7: artifacts.glibc" in text
+    assert "appos.yaml: artifacts.glibc, install: /usr/local/bin/glibc" in text
     assert "libstdc++.so.6 is not in the image" in text
     assert "add libstdc++ to image.packages" in text
     assert "a Git LFS pointer" in text
