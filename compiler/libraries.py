@@ -10,6 +10,8 @@ from compiler import resources
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+WIDTH = 140
+
 
 @lru_cache(maxsize=1)
 def _data() -> Mapping[str, Any]:
@@ -28,7 +30,10 @@ def known(family: str) -> Mapping[str, Any]:
 
 def providers(family: str) -> list[str]:
     """Lines of words NAME:PACKAGE, of the libraries and interpreters that a family does not bring by itself."""
-    import textwrap
-
-    words = " ".join(f"{name}:{package}" for name, package in known(family)["packages"].items())
-    return textwrap.wrap(words, 140, break_long_words=False, break_on_hyphens=False)
+    lines = [""]
+    for name, package in known(family)["packages"].items():
+        word = f"{name}:{package}"
+        if len(lines[-1]) + len(word) >= WIDTH:
+            lines.append("")
+        lines[-1] += f" {word}" if lines[-1] else word
+    return lines

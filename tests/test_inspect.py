@@ -6,7 +6,6 @@ import json
 import os
 import re
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,6 +21,7 @@ from tests.running import ROOT, appos
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.running import Result
 
@@ -297,6 +297,20 @@ def test_in_a_directory_only_programs_count_and_what_is_declared_is_left_out(mad
     assert codes(appos("inspect", "--platform", "linux/amd64", cwd=tmp_path)) == []
 
 
+def test_a_command_that_the_artifact_does_not_bring(made: Path, tmp_path: Path) -> None:
+    spec(tmp_path)
+    (tmp_path / "site").mkdir()
+    text = (tmp_path / "appos.yaml").read_text()
+    (tmp_path / "appos.yaml").write_text(text.replace("command: [/usr/local/bin/api]", "command: [/srv/site/run]"))
+    run = appos("inspect", *ALPINE, cwd=tmp_path)
+    assert codes(run) == ["B123"]
+    assert "site/run: a service runs it" in run.err
+    (tmp_path / "site" / "run").write_bytes((made / "musl").read_bytes())
+    (tmp_path / "site" / "run").chmod(0o755)
+    assert codes(appos("inspect", *ALPINE, cwd=tmp_path)) == []
+    assert codes(appos("inspect", *DEBIAN, cwd=tmp_path)) == ["B111"], "another base than the spec's"
+
+
 def test_a_spec_with_problems_is_reported_as_such(tmp_path: Path) -> None:
     (tmp_path / "appos.yaml").write_text("version: 1\n")
     run = appos("inspect", cwd=tmp_path)
@@ -325,7 +339,7 @@ def test_json_has_the_facts_and_the_findings(made: Path) -> None:
         (("/bin/sh", "--base", "alpine:3.19", "--platform", "amd64"), 64),
         (("/bin/sh", "--root", "/nowhere"), 3),
         (("/dev/null", *ALPINE), 3),
-        (ALPINE, 64),
+        (ALPINE, 3),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_a_line(arguments: tuple[str, ...], status: int, tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from compiler import assemble, commands, libraries, load, pipeline, report, reso
 from compiler.errors import Problem, SpecError
 from compiler.inspecting import facts as reading
 from compiler.inspecting import rules, targets
+from compiler.inspecting.facts import Facts
 from compiler.inspecting.images import Base, Root, release_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from compiler.inspecting.facts import Facts
     from compiler.inspecting.images import Image
     from compiler.inspecting.rules import Finding
     from compiler.inspecting.targets import Target
@@ -55,7 +55,8 @@ def run(options: Options) -> int:
     HostError where something cannot be read; ValueError for options that make no sense, in words for the user.
     """
     app = None
-    if not options.base and not options.root and (not options.paths or os.path.exists(options.file)):
+    where = options.base or options.root
+    if not options.paths if where else (not options.paths or os.path.exists(options.file)):
         try:
             app = pipeline.compile_spec(options.file).app
         except SpecError as error:
@@ -63,8 +64,6 @@ def run(options: Options) -> int:
                 commands.reported(error.problems, commands.Options(file=options.file, color=options.color))
             )
             return error.exit_code
-    if not app and not options.paths:
-        raise ValueError("name files to inspect with --base or --root, or none of these: then the spec says it all")
     if not app and not options.base and not options.root:
         raise ValueError(
             f"there is no {options.file} to say where the file goes: add --base, such as alpine:3.19, or --root"
@@ -89,6 +88,9 @@ def _targets(options: Options, app: App | None) -> Iterable[Target]:
 
 def _inspected(wanted: Iterable[Target], options: Options, app: App | None) -> Iterator[Inspected]:
     for target in wanted:
+        if not os.path.exists(target.file):
+            yield Inspected(target, Facts(target.shown, "other", "nothing"), (rules.missing(target.shown),))
+            continue
         facts = reading.read(target.file, target.shown)
         findings: list[Finding] = []
         for image in _images(facts, target, options, app):
@@ -122,7 +124,7 @@ def _base(name: str, app: App | None, target: Target) -> Base | None:
     if not name:
         return None
     families = _data("families.yaml")
-    family = app.image.family.name if app else assemble.family_of(name, families)
+    family = app.image.family.name if app and name == app.image.base else assemble.family_of(name, families)
     if family is None:
         raise ValueError(f"whether {name} is made from Alpine, Debian or Ubuntu cannot be told from its name")
     known, libc = libraries.known(family), families[family]["libc"]

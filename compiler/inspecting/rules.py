@@ -47,6 +47,12 @@ class Expected(NamedTuple):
     where: str = "the artifact"
 
 
+def missing(path: str) -> Finding:
+    """What is wrong where there is no file."""
+    hint = "correct the command, or what the artifact brings"
+    return Finding("B123", path, "a service runs it, and it is not there", hint)
+
+
 def check(facts: Facts, image: Image, expected: Expected) -> Iterator[Finding]:
     """Everything that is wrong with a file for an image."""
     unfit = _form(facts, expected) or _platform(facts, image)

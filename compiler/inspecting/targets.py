@@ -41,7 +41,7 @@ def named(paths: tuple[str, ...]) -> Iterator[Target]:
 
 
 def ready_made(app: App, directory: str) -> Iterator[Target]:
-    """What the spec takes ready-made from the tree, as far as it is there."""
+    """What the spec takes ready-made from the tree, as far as it is there; and programs of services that should be."""
     commands = {plain(service.command[0]) or "" for service in app.services if service.command}
     for artifact in app.artifacts:
         path = os.path.join(directory, artifact.prebuilt)
@@ -57,6 +57,10 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
             run = runs(artifact.install, commands) or bool(artifact.libc)
             yield Target(path, artifact.prebuilt, base._replace(run=run), mark, artifact)
             continue
+        for place in sorted(commands):
+            inside = place.removeprefix(f"{artifact.install}/")
+            if inside != place and not os.path.exists(os.path.join(path, inside)):
+                yield Target(os.path.join(path, inside), f"{artifact.prebuilt}/{inside}", base, mark, artifact)
         for file in _programs(path):
             inside = os.path.relpath(file, path)
             if any(_matches(pattern, inside) for pattern in artifact.uninspected):
