@@ -218,7 +218,7 @@ def schema() -> int:
 
 
 @cli.command()
-@click.argument("code", shell_complete=_candidates(lambda: tuple(commands.codes())))
+@click.argument("code", shell_complete=_candidates(lambda: (*commands.codes(), *commands.findings())))
 def explain(code: str) -> int:
     """Explain the code of a problem, with a wrong and a right example."""
     from compiler import explanation
@@ -384,6 +384,48 @@ def sbom(ctx: click.Context, /, **given: Any) -> int:
     file = given.pop("file")
     named = bool(file) or (ctx.parent is not None and _given(ctx.parent, "file"))
     return command.run(command.Options(file or options.file, options.color, named, flavours=flavours, **given))
+
+
+@cli.command()
+@click.argument("paths", metavar="[FILE]...", nargs=-1, type=click.Path())
+@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@click.option("--base", metavar="IMAGE", default="", help="The base image that it has to run on, such as alpine:3.19.")
+@click.option(
+    "--platform", metavar="PLATFORM", default="", help="The platform, such as linux/arm64; otherwise this one."
+)
+@click.option(
+    "--root",
+    metavar="DIR",
+    default="",
+    help="The root file system that it has to run in: what is there is known exactly.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(("human", "json")),
+    default="human",
+    show_default=True,
+    help="How the results are reported.",
+)
+@click.pass_obj
+def inspect(options: commands.Options, /, paths: tuple[str, ...], **given: Any) -> int:
+    r"""Say whether executables, libraries and scripts can run in the image, and what they lack.
+
+    Files, or all of those in a directory. Without any: what the spec takes
+    ready-made from the tree, for its base and platforms.
+
+    \b
+    Exit status: 0 fine; 1 something could not run; 2 the spec has problems;
+    3 something cannot be read.
+    """
+    from compiler.inspecting import command
+
+    names = ("base", "platform", "root", "format")
+    try:
+        return command.run(
+            command.Options(given["file"] or options.file, options.color, paths, *(given[name] for name in names))
+        )
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @cli.command()

@@ -233,6 +233,13 @@ def codes() -> Mapping[str, Mapping[str, str]]:
     return entries
 
 
+def findings() -> Mapping[str, Mapping[str, str]]:
+    """Return the explanations of what inspections find, by code."""
+    document = load.parse(resources.read("schema", "inspection.yaml").encode(), "schema/inspection.yaml")
+    entries: Mapping[str, Mapping[str, str]] = document.data
+    return entries
+
+
 def _told(plan: Plan, directory: str, options: Options) -> list[str]:
     """The lines that say what was done, or what there is to do."""
     lines = []

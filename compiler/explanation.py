@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def text(code: str) -> str:
     """Title, explanation and both examples of a code; raises HostError for one that does not exist."""
-    entries = commands.codes()
+    entries = {**commands.codes(), **commands.findings()}
     wanted = code.strip().upper()
     if wanted not in entries:
         near = nearest(wanted, entries)

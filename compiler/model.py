@@ -118,6 +118,8 @@ class Artifact(NamedTuple):
     libraries: str
     precompress: bool
     compress: str
+    smoke: tuple[str, ...]
+    uninspected: tuple[str, ...]
     path: Path
 
 
@@ -460,6 +462,12 @@ class App(NamedTuple):
     def packed(self) -> tuple[Artifact, ...]:
         """The artifacts that are stored compressed, and unpacked when the container starts."""
         return tuple(artifact for artifact in self.artifacts if artifact.compress)
+
+    @property
+    def inspected(self) -> tuple[Artifact, ...]:
+        """The artifacts of which something may be executed or loaded: all but what the gateway only sends."""
+        sent = {route.root for route in self.routes if route.root and not route.script}
+        return tuple(a for a in self.artifacts if a.install not in sent or a.libc or a.smoke)
 
     @property
     def probes(self) -> tuple[tuple[str, ...], ...]:

@@ -30,7 +30,11 @@ def _trimmed(app: App) -> bool:
     return app.image.trim and app.supervised
 
 
-BUILD_ONLY = ("trim.py",)
+def _inspected(app: App) -> bool:
+    return bool(app.inspected)
+
+
+BUILD_ONLY = ("trim.py", "inspect.sh")
 """What a Dockerfile runs, and the image does not keep."""
 
 OUTPUTS = (
@@ -50,4 +54,5 @@ OUTPUTS = (
     Output("listener.sh", 0o755, _supervised),
     Output("database.sh", 0o755, lambda app: app.database is not None),
     Output("trim.py", 0o755, _trimmed),
+    Output("inspect.sh", 0o755, _inspected),
 )

@@ -64,6 +64,7 @@ COMMANDS = (
     ("appos-compile show", "prints the complete model, with presets and defaults filled in"),
     ("appos-compile explain CODE", "explains a problem, with a wrong and a right example"),
     ("appos-compile schema", "prints the JSON Schema of the spec"),
+    ("appos-compile inspect [FILE]...", "says what keeps executables, libraries and scripts from running in the image"),
     ("appos-compile verify", "builds the image, boots the container, and sees that it does what the spec says"),
     ("appos-compile sbom", "lists what an image is made of and who wants it: CycloneDX, SPDX, or a table of licences"),
     ("appos-compile template OUTPUT", "prints the template of a generated file, to be replaced by one of your own"),
@@ -277,11 +278,12 @@ def _command() -> str:
 
 
 def _codes() -> str:
-    rows = "".join(f"| {code} | {entry['title']} |\n" for code, entry in sorted(commands.codes().items()))
+    known = {**commands.codes(), **commands.findings()}
+    rows = "".join(f"| {code} | {entry['title']} |\n" for code, entry in sorted(known.items()))
     return (
         "\n## Codes\n\n`appos-compile explain CODE` explains each with examples. Codes that begin with W are warnings: "
-        "`--strict` makes errors of them, [`silence`](#silence) accepts one with a reason.\n\n| code | |\n|---|---|\n"
-        + rows
+        "`--strict` makes errors of them, [`silence`](#silence) accepts one with a reason. Those with B are about "
+        "binaries: `appos-compile inspect` and the build of the image tell them.\n\n| code | |\n|---|---|\n" + rows
     )
 
 

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from compiler import quoting, resources, views
+from compiler import libraries, quoting, resources, views
 from compiler.caches import cache_directories
 from compiler.generated import GeneratedFile
 from compiler.outputs import OUTPUTS
@@ -23,6 +23,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     f.__name__: f
     for f in (
         cache_directories,
+        libraries.providers,
         quoting.block,
         quoting.cache_control,
         quoting.compose_healthcheck,
@@ -43,8 +44,11 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
         views.all_pinned,
         views.basename,
         views.bind,
+        views.brings_glibc,
         views.context,
         views.dirname,
+        views.executed,
+        views.executes,
         views.exposed,
         views.hooks,
         views.is_prebuilt,

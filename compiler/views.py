@@ -6,6 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from compiler.outputs import BUILD_ONLY, OUTPUTS
+from compiler.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,6 +115,25 @@ def context(app: App, local: bool) -> list[str]:
     if app.database:
         paths |= {path for path in (app.database.schema, app.database.migrations) if path}
     return sorted(paths | set(hooks(app)))
+
+
+def executed(app: App, artifact: Artifact) -> list[str]:
+    """The paths of an artifact that are there to be executed, as far as the spec says so."""
+    paths = [plain(service.command[0]) or "" for service in app.services if service.command]
+    paths = [path for path in paths if path == artifact.install or path.startswith(f"{artifact.install}/")]
+    if artifact.libc or basename(dirname(artifact.install)) in ("bin", "sbin"):
+        paths.append(artifact.install)
+    return sorted(set(paths))
+
+
+def brings_glibc(packages: Iterable[str]) -> bool:
+    """Whether a package gives Alpine the loader of glibc."""
+    return any(package.startswith(("gcompat", "libc6-compat")) for package in packages)
+
+
+def executes(app: App) -> bool:
+    """Whether an artifact brings something of which the spec says that it is to be executed."""
+    return any(executed(app, artifact) for artifact in app.inspected)
 
 
 def labels(app: App) -> list[tuple[str, str]]:

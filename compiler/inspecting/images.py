@@ -1,0 +1,275 @@
+"""What an image has for a binary: a root file system, exactly, or a base by its name, as far as its family is known."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from compiler.errors import HostError
+from compiler.inspecting import facts
+from compiler.libraries import known
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from compiler.inspecting.facts import Facts
+
+TRIPLETS = {
+    "386": "i386-linux-gnu",
+    "amd64": "x86_64-linux-gnu",
+    "arm": "arm-linux-gnueabihf",
+    "arm64": "aarch64-linux-gnu",
+    "ppc64le": "powerpc64le-linux-gnu",
+    "riscv64": "riscv64-linux-gnu",
+    "s390x": "s390x-linux-gnu",
+}
+"""How Debian calls the directories of an architecture's libraries."""
+
+PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+LINKS = 40
+"""Links that one path may lead through, as on Linux."""
+
+MUSL_ITSELF = re.compile(r"lib(c|m|pthread|rt|dl|crypt|util|xnet)\.so?$|libc\.musl-\w+\.so\.1$|libc\.so$|ld-musl-.*")
+"""The libraries that are part of musl's loader, whatever else is there."""
+
+
+class Image(Protocol):
+    """What can be asked of an image."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102 - what messages call it
+    @property
+    def libc(self) -> str: ...  # noqa: D102 - musl or glibc
+    @property
+    def machine(self) -> str: ...  # noqa: D102 - as platforms call it
+
+    def program(self, name: str) -> bool | None:
+        """Whether there is a program at a path, or of that name on the PATH; none if that is not known."""
+
+    def library(self, name: str, wanting: Facts) -> Facts | str | None:
+        """The library that a loader takes for a file: its facts, or "" where it is there but not to be seen."""
+
+    def offers(self, library: str, version: str) -> bool | None:
+        """Whether a library that is not to be seen has a symbol version; none if that is not known."""
+
+    def package(self, name: str) -> str:
+        """The package of this base that has a library or an interpreter; empty if it is not known."""
+
+
+class Base(NamedTuple):
+    """A base image by its name."""
+
+    name: str
+    family: str
+    libc: str
+    machine: str
+    known: Mapping[str, Any]
+    release: str = ""
+    packages: tuple[str, ...] = ()
+    closure: bool = False
+    """Whether the libraries of another C library come along with the file, from another image."""
+
+    def program(self, name: str) -> bool | None:
+        """As far as every image of the family has it, or a package that is asked for; a loader is its C library's."""
+        if name.rpartition("/")[2].startswith(("ld-", "ld64")):
+            return self.closure or ("musl" in name) == (self.libc == "musl")
+        paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
+        if any(path in self.known["programs"] for path in paths):
+            return True
+        package = self.package(name.rpartition("/")[2])
+        if package:
+            return self._installed(package)
+        return None if self.packages else False
+
+    def library(self, name: str, wanting: Facts) -> Facts | str | None:
+        """As far as every image of the family has it, or a package that is asked for."""
+        if self.closure and wanting.libc == "glibc" != self.libc:
+            return ""
+        if self.libc == "musl" and MUSL_ITSELF.match(name):
+            return ""
+        if name in self.known["brings"] or re.match(r"ld-linux.*\.so\.\d", name):
+            return ""
+        package = self.package(name)
+        # Of packages that are not in the table nobody knows what they bring.
+        unknown = not package and any(self._strange(other) for other in self.packages)
+        return "" if unknown or (package and self._installed(package)) else None
+
+    def offers(self, library: str, version: str) -> bool | None:  # noqa: ARG002 - a name belongs to one library only
+        """By the newest version of each name in the release."""
+        if self.closure or version == "GLIBC_PRIVATE":
+            return None
+        prefix, _, number = version.partition("_")
+        for newest in self.known["releases"].get(self.release, {}).get("newest", ()):
+            name, _, limit = newest.partition("_")
+            if name == prefix and re.fullmatch(r"[0-9.]+", number):
+                return _numbers(number) <= _numbers(limit)
+        return None
+
+    def package(self, name: str) -> str:
+        """By the table of the usual ones."""
+        return package_of(name, self.known)
+
+    def _installed(self, package: str) -> bool:
+        return any(re.split(r"[=~<>@]", asked)[0] == package for asked in self.packages)
+
+    def _strange(self, package: str) -> bool:
+        return re.split(r"[=~<>@]", package)[0] not in self.known["packages"].values()
+
+
+def package_of(name: str, known: Mapping[str, Any]) -> str:
+    """The package of a family that has a library or an interpreter; empty if it is not one of the usual ones."""
+    table: Mapping[str, str] = known["packages"]
+    return table.get(name, "") or table.get(re.sub(r"^(python|lua|php|node|ruby)[\d.]+$", r"\1", name), "")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(".") if part)
+
+
+def release_of(base: str, known: Mapping[str, Any]) -> str:
+    """The release that the tag of a base names, such as bookworm for ``node:22-bookworm-slim``."""
+    tag = base.partition("@")[0].rpartition("/")[2].partition(":")[2]
+    for word in tag.split("-"):
+        plain = word.removeprefix("alpine")
+        for release in (plain, known.get("same", {}).get(plain, ""), ".".join(plain.split(".")[:2])):
+            if release in known["releases"]:
+                return str(release)
+    return ""
+
+
+class Root:
+    """An image as a directory that holds its root file system."""
+
+    def __init__(self, path: str, base: Base | None = None) -> None:
+        self.path, self.name = os.path.abspath(path), path
+        self._base = base
+        if not os.path.isdir(path):
+            raise HostError(f"{path} is not a directory", "unpack the image's root file system there")
+        for shell in ("/bin/sh", "/bin/busybox", "/usr/bin/sh", "/usr/bin/env", "/sbin/apk", "/usr/bin/dpkg"):
+            host = self.host(shell)
+            if host and os.path.isfile(host):
+                found = facts.read(host)
+                if found.kind == "executable" and not found.damage:
+                    self.machine, self.libc = found.machine, found.libc
+                    break
+        else:
+            raise HostError(f"{path} holds no root file system: there is no /bin/sh in it")
+        if self.libc == "static":
+            self.libc = "musl" if self.named("/lib", r"ld-musl-.*") else "glibc"
+
+    def host(self, path: str) -> str | None:
+        """Where a path of the image is on this machine, links followed inside; none where it leads nowhere."""
+        left, done = [part for part in path.split("/") if part][::-1], ""
+        for _ in range(LINKS * 100):
+            if not left:
+                return f"{self.path.rstrip('/')}{done}" or "/"
+            part = left.pop()
+            if part == "..":
+                done = done.rpartition("/")[0]
+                continue
+            here = f"{self.path.rstrip('/')}{done}/{part}"
+            try:
+                status = os.lstat(here)
+            except (OSError, ValueError):
+                return None
+            if not stat.S_ISLNK(status.st_mode):
+                done = f"{done}/{part}"
+                continue
+            target = os.readlink(here)
+            done = "" if target.startswith("/") else done
+            left += [piece for piece in target.split("/") if piece and piece != "."][::-1]
+        return None
+
+    def named(self, folder: str, pattern: str) -> bool:
+        """Whether a directory has a file of such a name."""
+        host = self.host(folder)
+        return bool(host and os.path.isdir(host) and any(re.fullmatch(pattern, name) for name in os.listdir(host)))
+
+    def program(self, name: str) -> bool | None:
+        """Whether it is a file that somebody may execute."""
+        paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
+        for path in paths:
+            host = self.host(path)
+            if host and os.path.isfile(host) and os.stat(host).st_mode & 0o111:
+                return True
+        return False
+
+    def library(self, name: str, wanting: Facts) -> Facts | str | None:
+        """The first one of that name, for the same machine and C library, where the loader looks."""
+        if wanting.libc == "musl" and MUSL_ITSELF.match(name):
+            loaders = [entry for entry in self._entries("/lib") if entry.startswith("ld-musl-")]
+            return self._fitting(f"{self.path}/lib/{loaders[0]}", wanting) if loaders else None
+        candidates = (self._fitting(f"{folder}/{name}", wanting) for folder in self._folders(wanting))
+        return next((found for found in candidates if found), None)
+
+    def _fitting(self, path: str, wanting: Facts) -> Facts | None:
+        """The facts of a library at a path of this machine, if a loader would take it."""
+        inside = path.removeprefix(self.path.rstrip("/"))
+        host = self.host(inside) if inside != path else path
+        if not host or not os.path.isfile(host):
+            return None
+        found = _read(host, os.path.getmtime(host))
+        same = found.machine == wanting.machine and found.libc in ("", "static", wanting.libc)
+        return found if same and not found.damage and not found.truncated else None
+
+    def offers(self, library: str, version: str) -> bool | None:  # noqa: ARG002 - nothing here is hidden
+        """Nothing: its libraries are all to be seen."""
+        return None
+
+    def package(self, name: str) -> str:
+        """By the table of the base that was named, otherwise of the family whose package manager there is."""
+        if self._base:
+            return self._base.package(name)
+        for family, manager in (("alpine", "apk"), ("debian", "dpkg")):
+            if self.program(manager):
+                return package_of(name, known(family))
+        return ""
+
+    def _folders(self, wanting: Facts) -> Iterator[str]:
+        """Where the loader looks for a file's libraries, on this machine."""
+        own = os.path.dirname(os.path.abspath(wanting.path))
+        for folder in wanting.search:
+            if folder.startswith("$ORIGIN"):
+                yield own + folder.removeprefix("$ORIGIN")
+            elif (host := self.host(folder)) is not None:
+                yield host
+        if wanting.kind == "library":
+            # What loads it may have found its neighbours already.
+            yield own
+        listed = self._musl() if wanting.libc == "musl" else self._glibc()
+        yield from (host for folder in listed if (host := self.host(folder)) is not None)
+
+    def _musl(self) -> tuple[str, ...]:
+        for name in self._entries("/etc"):
+            if re.fullmatch(r"ld-musl-.*\.path", name):
+                return tuple(re.split(r"[:\n]", self._text(f"/etc/{name}")))
+        return ("/lib", "/usr/local/lib", "/usr/lib")
+
+    def _glibc(self) -> tuple[str, ...]:
+        triplet = TRIPLETS.get(self.machine, "")
+        texts = [self._text("/etc/ld.so.conf")]
+        texts += [self._text(f"/etc/ld.so.conf.d/{name}") for name in self._entries("/etc/ld.so.conf.d")]
+        listed = [line.strip() for text in texts for line in text.splitlines() if line.strip().startswith("/")]
+        usual = [f"/lib/{triplet}", f"/usr/lib/{triplet}"] if triplet else []
+        return (*listed, *usual, "/lib64", "/usr/lib64", "/lib", "/usr/lib")
+
+    def _entries(self, folder: str) -> list[str]:
+        host = self.host(folder)
+        return sorted(os.listdir(host)) if host and os.path.isdir(host) else []
+
+    def _text(self, path: str) -> str:
+        host = self.host(path)
+        if not host or not os.path.isfile(host):
+            return ""
+        with open(host, encoding="utf-8", errors="replace") as file:
+            return file.read(1 << 16)
+
+
+@lru_cache(maxsize=512)
+def _read(host: str, _: float) -> Facts:
+    """The facts of a library, read once as long as it does not change."""
+    return facts.read(host)

@@ -1,0 +1,106 @@
+"""What is to be inspected: what was named, or what a spec takes ready-made; each file with what is expected of it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from compiler.errors import HostError
+from compiler.inspecting.rules import Expected
+from compiler.values import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from compiler.errors import Mark
+    from compiler.model import App, Artifact
+
+MAGIC = (b"\x7fELF", b"#!")
+
+
+class Target(NamedTuple):
+    """A file, what messages call it, what is expected of it, and where the spec says so."""
+
+    file: str
+    shown: str
+    expected: Expected
+    mark: Mark | None = None
+    artifact: Artifact | None = None
+
+
+def named(paths: tuple[str, ...]) -> Iterator[Target]:
+    """The files that were named, and what a program or a library is in the directories; HostError for one not there."""
+    for path in paths:
+        if os.path.isdir(path):
+            yield from (Target(file, file, _inside(file)) for file in _programs(path))
+        elif os.path.exists(path):
+            yield Target(path, path, Expected(where="its artifact"))
+        else:
+            raise HostError(f"{path} does not exist", "name a file or a directory")
+
+
+def ready_made(app: App, directory: str) -> Iterator[Target]:
+    """What the spec takes ready-made from the tree, as far as it is there; and programs of services that should be."""
+    commands = {plain(service.command[0]) or "" for service in app.services if service.command}
+    for artifact in app.artifacts:
+        path = os.path.join(directory, artifact.prebuilt)
+        if not artifact.prebuilt or not os.path.exists(path):
+            continue
+        mark = app.origins.value((*artifact.path, "prebuilt"))
+        base = Expected(
+            libc=artifact.libc,
+            mode=bool(artifact.mode) and int(artifact.mode, 8) & 0o111 != 0,
+            where=f"artifacts.{artifact.name}",
+        )
+        if not os.path.isdir(path):
+            run = runs(artifact.install, commands) or bool(artifact.libc)
+            yield Target(path, artifact.prebuilt, base._replace(run=run), mark, artifact)
+            continue
+        for place in sorted(commands):
+            inside = place.removeprefix(f"{artifact.install}/")
+            if inside != place and not os.path.exists(os.path.join(path, inside)):
+                yield Target(os.path.join(path, inside), f"{artifact.prebuilt}/{inside}", base, mark, artifact)
+        for file in _programs(path):
+            inside = os.path.relpath(file, path)
+            if any(_matches(pattern, inside) for pattern in artifact.uninspected):
+                continue
+            run = runs(f"{artifact.install}/{inside}", commands)
+            shown = f"{artifact.prebuilt.rstrip('/')}/{inside}"
+            expected = base._replace(run=run or _inside(file).run)
+            yield Target(file, shown, expected, mark, artifact)
+
+
+def runs(place: str, commands: set[str]) -> bool:
+    """Whether something at this path of an image is there to be executed."""
+    return place in commands or os.path.basename(os.path.dirname(place)) in ("bin", "sbin")
+
+
+def _inside(file: str) -> Expected:
+    """In a directory, what lies under bin is to be executed, and what somebody may execute."""
+    return Expected(
+        run=os.path.basename(os.path.dirname(file)) in ("bin", "sbin") or os.access(file, os.X_OK), where="its artifact"
+    )
+
+
+def _programs(directory: str) -> Iterator[str]:
+    """The ELF files and scripts below a directory, by their first bytes."""
+    for folder, folders, files in os.walk(directory):
+        folders.sort()
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            if os.path.islink(path) or not os.path.isfile(path):
+                continue
+            try:
+                with open(path, "rb") as file:
+                    head = file.read(4)
+            except OSError as error:
+                raise HostError(f"{path} cannot be read: {error.strerror}") from None
+            if head.startswith(MAGIC):
+                yield path
+
+
+def _matches(pattern: str, path: str) -> bool:
+    """As a shell matches a word in ``case``: a star is any text, slashes too."""
+    parts = ({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in re.split(r"(\*|\?)", pattern))
+    return re.fullmatch("".join(parts), path, re.DOTALL) is not None

@@ -1,0 +1,200 @@
+"""Whatever an artifact brings that could not run is named by the build itself, before there is an image."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from tests import binaries
+from tests.binaries import GLIBC_LOADER, MUSL_LOADER
+from tests.running import appos
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from compiler.verify.engine import Done, Engine
+
+HEAD = "version: 1\nname: broken\nimage: {{base: '{base}'}}\nartifacts:\n"
+TAIL = "services:\n  api: {{command: [{command}], user: nobody, port: 8080}}\n"
+EXIT = 'void _start(void) {{ __asm__ volatile("mov $60, %eax; mov ${status}, %edi; syscall"); }}\n'
+LOOP = "void _start(void) { for (;;) {} }\n"
+
+
+@pytest.fixture
+def tag(engine: Engine) -> Iterator[str]:
+    name = f"appos-inspection:{uuid.uuid4().hex[:8]}"
+    yield name
+    engine.call("image", "rm", "-f", name)
+
+
+class Spec(NamedTuple):
+    """A spec whose artifacts are files of the tree: what each says beside that."""
+
+    artifacts: Mapping[str, str]
+    base: str = "alpine:3.19"
+    command: str = "/usr/local/bin/api"
+    more: str = ""
+
+
+def built(engine: Engine, directory: Path, tag: str, spec: Spec) -> Done:
+    """The build of a spec."""
+    lines = [f"  {name}: {{prebuilt: files/{name}, {fields}}}\n" for name, fields in spec.artifacts.items()]
+    text = HEAD.format(base=spec.base) + "".join(lines) + TAIL.format(command=spec.command) + spec.more
+    (directory / "appos.yaml").write_text(text)
+    run = appos(cwd=directory)
+    assert run.status == 0, run.err
+    arguments = ("build", "--progress=plain", "-f", str(directory / "build" / "Dockerfile"), "-t", tag, str(directory))
+    return engine.call(*arguments, timeout=600)
+
+
+def named(done: Done) -> dict[str, list[str]]:
+    """The codes by the last part of the path of each file."""
+    found: dict[str, list[str]] = {}
+    for code, path in re.findall(r"error\[(B\d+)\]: (\S+):", done.out + done.err):
+        found.setdefault(path.rpartition("/")[2], []).append(code)
+    # What failed is shown twice: as it comes, and again in the end.
+    return {name: sorted(set(codes)) for name, codes in found.items()}
+
+
+def there(engine: Engine, tag: str) -> bool:
+    return engine.call("image", "inspect", tag).status == 0
+
+
+def write(path: Path, content: bytes, mode: int = 0o755) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.chmod(mode)
+
+
+def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Engine, tmp_path: Path, tag: str) -> None:
+    files = tmp_path / "files"
+    good = binaries.compiled(files / "api", EXIT.format(status=0), "-static")
+    binaries.compiled(files / "arm64", binaries.PROGRAM, "-static", target="aarch64-linux-musl")
+    glibc = binaries.library(tmp_path / "libraries" / "libc.so.6", "GLIBC_2.2.5")
+    musl = binaries.library(tmp_path / "libraries" / "libc.musl-x86_64.so.1", function="brand_new")
+    stdcxx = binaries.library(tmp_path / "libraries" / "libstdc++.so.6")
+    binaries.calling(files / "glibc", glibc, GLIBC_LOADER)
+    binaries.calling(files / "library", stdcxx, MUSL_LOADER)
+    wanting = "int brand_new(void); void _start(void) { for (;;) brand_new(); }\n"
+    binaries.compiled(files / "symbol", wanting, f"-Wl,--dynamic-linker={MUSL_LOADER}", str(musl))
+    binaries.calling(files / "declared", stdcxx, MUSL_LOADER)
+    data = (files / "library").read_bytes()
+    write(files / "truncated", data[: len(data) // 2])
+    dynamic = binaries.segments(data)[2]
+    patches = (binaries.Patch(dynamic + 8, "Q", 1 << 40), binaries.Patch(dynamic + 16, "Q", 1 << 40))
+    write(files / "damaged", binaries.patched(data, *patches))
+    write(files / "page", b"<!DOCTYPE html>\n<html>not found</html>\n")
+    write(files / "pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    write(files / "empty", b"")
+    write(files / "bash", b"#!/bin/bash\necho hello\n")
+    write(files / "env", b"#!/usr/bin/env node\n")
+    write(files / "windows", b"#!/bin/sh\r\necho hello\r\n")
+    binaries.compiled(files / "object", binaries.PROGRAM, "-c").chmod(0o755)
+    write(files / "bit", good.read_bytes(), 0o644)
+    write(files / "app" / "server.js", b"hello\n", 0o644)
+    write(files / "app" / "native.node", (files / "arm64").read_bytes())
+    write(files / "app" / "left" / "out.node", (files / "arm64").read_bytes())
+    kinds = {
+        "arm64": ["B104"],
+        "glibc": ["B110"],
+        "library": ["B114"],
+        "symbol": ["B116"],
+        "truncated": ["B102"],
+        "damaged": ["B103"],
+        "page": ["B101"],
+        "pointer": ["B101"],
+        "empty": ["B101"],
+        "object": ["B101"],
+        "bash": ["B120"],
+        "env": ["B120"],
+        "windows": ["B121"],
+        "bit": ["B122"],
+    }
+    artifacts = {name: f"install: /usr/local/bin/{name}" for name in ("api", *kinds)}
+    artifacts |= {"declared": "install: /usr/local/bin/declared, libc: static"}
+    artifacts |= {"app": "install: /opt/app, uninspected: ['left/*']"}
+    done = built(engine, tmp_path, tag, Spec(artifacts, command="/opt/app/bin/server"))
+    expected = kinds | {"declared": ["B112"], "native.node": ["B104"], "server": ["B123"]}
+    assert named(done) == expected
+    assert done.status != 0
+    assert not there(engine, tag)
+    text = done.out + done.err
+    assert "appos.yaml: artifacts.glibc, install: /usr/local/bin/glibc" in text
+    assert "libstdc++.so.6 is not in the image" in text
+    assert "add libstdc++ to image.packages" in text
+    assert "a Git LFS pointer" in text
+
+
+def test_what_can_run_is_built_started_once_and_costs_no_byte(engine: Engine, tmp_path: Path, tag: str) -> None:
+    binaries.compiled(tmp_path / "files" / "api", EXIT.format(status=0), "-static")
+    # Without its tag, the engine would remember how it went the last time, and say nothing.
+    script = f"#!/usr/bin/env sh\necho ready >/tmp/trace\necho version {tag}\n"
+    write(tmp_path / "files" / "script", script.encode())
+    artifacts = {
+        "api": "install: /usr/local/bin/api, libc: static, smoke: [--version]",
+        "script": "install: /usr/local/bin/script, smoke: [--version]",
+    }
+    done = built(engine, tmp_path, tag, Spec(artifacts))
+    assert done.status == 0, done.err
+    assert f"/usr/local/bin/script --version: version {tag}" in done.out + done.err
+    history = engine.tell("history", "--no-trunc", "--format", "{{.CreatedBy}}\t{{.Size}}", tag)
+    assert [line.split("\t")[1] for line in history.splitlines() if "inspect.sh" in line] == ["0B"]
+    assert engine.tell("run", "--rm", "--entrypoint", "find", tag, "/tmp", "-mindepth", "1") == ""  # noqa: S108 - of the image
+
+
+@pytest.mark.parametrize(("source", "said"), [(EXIT.format(status=3), "fails"), (LOOP, "more than 30 seconds")])
+def test_a_smoke_test_that_fails_or_never_ends_stops_the_build(
+    source: str, said: str, engine: Engine, tmp_path: Path, tag: str
+) -> None:
+    binaries.compiled(tmp_path / "files" / "api", source, "-static")
+    done = built(engine, tmp_path, tag, Spec({"api": "install: /usr/local/bin/api, smoke: [--version]"}))
+    assert "error[B130]: /usr/local/bin/api --version: it " in done.out + done.err
+    assert said in done.out + done.err
+    assert not there(engine, tag)
+
+
+def test_a_glibc_program_on_alpine_is_checked_against_the_libraries_that_come_along(
+    engine: Engine, tmp_path: Path, tag: str
+) -> None:
+    folder = tmp_path / "libraries"
+    for name, version in (("fine", "GLIBC_2.2.5"), ("new", "GLIBC_2.99")):
+        wanted = binaries.library(folder / name / "libc.so.6", version, function="getpid")
+        source = "int getpid(void); void _start(void) { for (;;) getpid(); }\n"
+        binaries.compiled(tmp_path / "files" / name, source, f"-Wl,--dynamic-linker={GLIBC_LOADER}", str(wanted))
+    missing = binaries.library(folder / "libnowhere.so.1")
+    binaries.calling(tmp_path / "files" / "missing", missing, GLIBC_LOADER)
+    write(tmp_path / "files" / "page", b"<html>")
+    artifacts = {
+        name: f"install: /usr/local/bin/{name}, libc: glibc, libraries: 'debian:bookworm-slim'"
+        for name in ("fine", "new", "missing", "page")
+    }
+    artifacts["new"] += ", compress: zstd"
+    volumes = "volumes: {data: {mount: /data}}\n"
+    done = built(engine, tmp_path, tag, Spec(artifacts, command="/usr/local/bin/fine", more=volumes))
+    assert named(done) == {"new": ["B115"], "missing": ["B114"], "page": ["B101"]}
+    assert not there(engine, tag)
+
+
+def test_on_debian_the_loader_is_asked_for_versions(engine: Engine, tmp_path: Path, tag: str) -> None:
+    folder = tmp_path / "libraries"
+    for name, library, version, function in (
+        ("api", "libc.so.6", "GLIBC_2.2.5", "getpid"),
+        ("new", "libc.so.6", "GLIBC_2.99", "getpid"),
+        ("cxx", "libstdc++.so.6", "GLIBCXX_3.4.99", "thing"),
+        ("lacking", "libpq.so.5", "", "thing"),
+    ):
+        wanted = binaries.library(folder / name / library, version, function=function)
+        source = f"int {function}(void); void _start(void) {{ for (;;) {function}(); }}\n"
+        binaries.compiled(tmp_path / "files" / name, source, f"-Wl,--dynamic-linker={GLIBC_LOADER}", str(wanted))
+    musl = binaries.library(folder / "libc.musl-x86_64.so.1")
+    binaries.calling(tmp_path / "files" / "musl", musl, MUSL_LOADER)
+    names = ("api", "new", "cxx", "lacking", "musl")
+    artifacts = {name: f"install: /usr/local/bin/{name}" for name in names}
+    done = built(engine, tmp_path, tag, Spec(artifacts, base="debian:bookworm-slim"))
+    assert named(done) == {"new": ["B115"], "cxx": ["B115"], "lacking": ["B114"], "musl": ["B111"]}
+    assert "add libpq5 to image.packages" in done.out + done.err
+    assert not there(engine, tag)
