@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from compiler.rules import gateway, image, limits, outputs, processes, storage, trim
+from compiler.rules import gateway, image, limits, locking, outputs, processes, storage, trim
 from compiler.rules.context import Context, Facts
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ RULES: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     outputs.outputs,
     outputs.extras,
     outputs.overlay,
+    locking.pins,
 )
 
 __all__ = ["RULES", "Facts", "check"]

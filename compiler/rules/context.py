@@ -10,6 +10,7 @@ from compiler.nearest import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from compiler.locking.lockfile import Lock
     from compiler.model import App, Path
 
 SYSTEM = (
@@ -24,12 +25,13 @@ SHOWN = 30
 
 
 class Facts(NamedTuple):
-    """What is known of images: the base's family and accounts, the names its groups take, and when support ends."""
+    """What is known of images: the base's family and accounts, names its groups take, when support ends, the pins."""
 
     family: str | None
     accounts: frozenset[str]
     groups: frozenset[str]
     bases: Mapping[str, Any]
+    lock: Lock | None = None
 
 
 class Context:
