@@ -64,6 +64,7 @@ COMMANDS = (
     ("appos-compile show", "prints the complete model, with presets and defaults filled in"),
     ("appos-compile explain CODE", "explains a problem, with a wrong and a right example"),
     ("appos-compile schema", "prints the JSON Schema of the spec"),
+    ("appos-compile lock", "pins what the image is made from in appos.lock, and tells what is out of date"),
     ("appos-compile verify", "builds the image, boots the container, and sees that it does what the spec says"),
     ("appos-compile template OUTPUT", "prints the template of a generated file, to be replaced by one of your own"),
     ("appos-compile completion SHELL", "prints the completion script for bash, zsh or fish"),
