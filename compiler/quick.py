@@ -78,7 +78,8 @@ def up_to_date(spec: str, directory: str) -> manifest.Manifest | None:
 
 def lock_of(spec: str) -> str:
     """Name the file with the pins of a spec: appos.lock beside appos.yaml."""
-    return os.path.splitext(spec)[0] + ".lock"
+    stem, kind = os.path.splitext(spec)
+    return (spec if kind == ".lock" else stem) + ".lock"
 
 
 def placed(spec: str, warning: str) -> str:

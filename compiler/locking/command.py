@@ -139,8 +139,10 @@ class _Session:
     def __init__(self, app: App, want: Wanted, options: Options) -> None:
         self.app, self.want, self.options = app, want, options
         self.patches: dict[str, str] = {}
-        self.notes: list[str] = []
+        several = len(app.image.platforms) > 1 and any(want.packages.values())
+        self.notes = ["versions of packages are those of the engine's own architecture"] if several else []
         self._reached: Engine | None = None
+        self._unreached: HostError | None = None
 
     def images(self, asked: Iterable[Key]) -> dict[Key, Told]:
         """What the names of images stand for now."""
@@ -197,17 +199,21 @@ class _Session:
         pinned = (f"{image}@{digest}",) if digest and not self.options.offline and "@" not in image else ()
         try:
             return stock.packages(self._engine(), names, family, (*pinned, image))
-        except HostError:
-            if image != self.app.image.base:
+        except HostError as error:
+            if not self.options.offline or image != self.app.image.base or not self._reached:
                 raise
-            try:
-                return stock.built(self._engine(), names, family, self.app.image.reference)
-            except HostError:
-                pass
-            raise
+            found = stock.built(self._reached, names, family, self.app.image.reference)
+            self.notes.append(f"{error.message}; versions on {image} are {found.source}")
+            return found
 
     def _engine(self) -> Engine:
-        self._reached = self._reached or engines.find(self.options.engine)
+        if self._unreached:
+            raise self._unreached
+        try:
+            self._reached = self._reached or engines.find(self.options.engine)
+        except HostError as error:
+            self._unreached = error
+            raise
         return self._reached
 
 

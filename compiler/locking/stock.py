@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 TIMEOUT = 300
 """Seconds for a package manager, which may have to fetch its lists, and for the engine, which may have to pull."""
 
+SHOWN = 300
+"""Characters of a package manager's complaint."""
+
 SCRIPTS = {
     "alpine": "apk update -q >&2 && apk add --simulate {packages} && apk list --installed",
     "debian": (
@@ -75,7 +78,7 @@ def image(engine: Engine, name: str) -> Image:
 def packages(engine: Engine, names: Sequence[str], family: str, images: Iterable[str]) -> Versions:
     """The versions that a build would install on the first of ``images`` that the engine can run."""
     script = SCRIPTS[family].format(packages=shlex.join(names))
-    said = ""
+    said = name = ""
     for name in images:
         # A digest may have to be pulled; what has just a name is what the engine has.
         options = () if "@" in name else ("--pull", "never")
@@ -87,9 +90,8 @@ def packages(engine: Engine, names: Sequence[str], family: str, images: Iterable
         if done.status == 0:
             return Versions(read(done.out, names, family), f"the repositories of {name}")
         said = done.err
-    raise HostError(
-        f"the engine could not ask the repositories: {_last(said)}", "look at the network of its containers"
-    )
+    hint = f"try it by hand: {_program(engine)} run --rm -it {name} sh"
+    raise HostError(f"the repositories cannot tell: {_told(said)}", hint)
 
 
 def built(engine: Engine, names: Sequence[str], family: str, image: str) -> Versions:
@@ -120,6 +122,6 @@ def _program(engine: Engine) -> str:
     return engine.client.rpartition("/")[2]
 
 
-def _last(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it says nothing"
+def _told(text: str) -> str:
+    """The end of what a program complained of, on one line."""
+    return " ".join(text.split())[-SHOWN:] or "they say nothing"

@@ -55,7 +55,9 @@ def place(engine: Engine, tmp_path: Path, tmp_path_factory: pytest.TempPathFacto
             engine.tell("push", made.base)
             yield made
         finally:
-            engine.call("image", "rm", "-f", f"{made.image}:local", made.base)
+            pulled = engine.call("images", "--digests", "--format", "{{.Repository}}@{{.Digest}}", f"{host}/alpine").out
+            names = [name for name in pulled.split() if not name.endswith("<none>")]
+            engine.call("image", "rm", "-f", f"{made.image}:local", made.base, *names)
 
 
 def changed(before: list[str], after: list[str]) -> list[str]:
@@ -126,7 +128,11 @@ def test_without_repositories_the_image_that_was_built_tells(place: Place) -> No
     assert run.status == 3
     told = {line.strip().split(" ")[0]: line for line in place.lines() if line.startswith("    ")}
     assert set(told) == {"curl:", "redis:"}
-    assert f"what is installed in {place.image}:local" in run.out
+    assert f"versions on {place.base} are what is installed in {place.image}:local" in run.out
+    # Asked without --offline, nobody is content with what was once built.
+    online = place.lock("--update", "curl")
+    assert online.status == 3
+    assert "curl" in next(line for line in online.out.splitlines() if line.startswith("  failed"))
 
 
 def test_an_image_that_no_registry_gave_has_no_digest(place: Place) -> None:
