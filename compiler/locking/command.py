@@ -66,10 +66,15 @@ def run(options: Options) -> int:
     fresh, rows = renewing.renewed(before, want, told)
     path = lock_of(options.file)
     text = lockfile.text(fresh, os.path.basename(options.file)).encode()
-    empty = not renewing.pins(fresh) and not os.path.lexists(path)
-    written = not empty and _write(path, text)
-    sys.stdout.write(formats.FORMATS[options.format](formats.Report(path, rows, written, session.notes)))
-    return HostError.exit_code if any(row.status == FAILED for row in rows) else 0
+    failed = any(row.status == FAILED for row in rows)
+    there = os.path.lexists(path)
+    # A file that makes no sense is not replaced by half of what it may have had.
+    useless = failed if there and lock is lockfile.EMPTY else not there and not renewing.pins(fresh)
+    written = not useless and _write(path, text)
+    compilation = commands.Options(file=options.file).command if written else ""
+    report = formats.Report(path, rows, written, session.notes, compilation)
+    sys.stdout.write(formats.FORMATS[options.format](report))
+    return HostError.exit_code if failed else 0
 
 
 def _read(file: str) -> tuple[Document, App, tuple[Problem, ...]]:

@@ -122,7 +122,7 @@ def _helped(helper: str, key: str) -> Login | None:
     if done.returncode:
         if "credentials not found" in done.stdout + done.stderr:
             return None
-        raise HostError(f"{program} failed with status {done.returncode}", f"try: echo {key} | {program} get")
+        raise HostError(f"{program} failed with status {done.returncode}", "log in again, or ask it by hand")
     try:
         answer = json.loads(done.stdout)
         name, secret = str(answer["Username"]), str(answer["Secret"])

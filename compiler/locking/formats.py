@@ -26,6 +26,8 @@ class Report(NamedTuple):
     rows: Sequence[Row]
     written: bool
     notes: Sequence[str]
+    compilation: str = ""
+    """The command that brings new pins into the Dockerfiles."""
 
 
 def human(report: Report) -> str:
@@ -39,6 +41,7 @@ def human(report: Report) -> str:
         if rows[0].hint:
             lines.append(f"  {' ' * wide}  = help: {rows[0].hint}")
     lines += [f"  note: {note}" for note in report.notes]
+    lines += [f"Now run: {report.compilation}"] if report.compilation else []
     counted: dict[str, int] = {}
     for row in report.rows:
         counted[row.status] = counted.get(row.status, 0) + 1

@@ -76,6 +76,7 @@ def test_it_pins_what_the_spec_names(tree: Path, host: str) -> None:
     run = locked(tree)
     assert (run.status, run.err) == (0, "")
     assert run.out.splitlines()[0] == "appos.lock: 2 pinned"
+    assert run.out.splitlines()[-1] == "Now run: appos-compile"
     assert lines(tree)[3:] == [
         "version: 1",
         "images:",
@@ -249,6 +250,11 @@ def test_a_lock_that_makes_no_sense_is_replaced_only_on_demand(tree: Path) -> No
     run = locked(tree)
     assert run.status == 2
     assert re.search(r"--> appos\.lock:1:1\b", run.err)
+    broken = (tree / "appos.yaml").read_text("utf-8")
+    (tree / "appos.yaml").write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{servers.free_port()}", broken), "utf-8")
+    assert locked(tree, "--update").status == 3
+    assert lines(tree) == ["<<<<<<< ours"]
+    (tree / "appos.yaml").write_text(broken, "utf-8")
     assert locked(tree, "--update").status == 0
     assert len([line for line in lines(tree) if "sha256:" in line]) == 2
 
