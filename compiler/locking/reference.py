@@ -20,13 +20,6 @@ class Reference(NamedTuple):
     tag: str
     digest: str
 
-    @property
-    def familiar(self) -> str:
-        """The name without tag and digest as engines list it."""
-        if self.registry != HUB:
-            return f"{self.registry}/{self.repository}"
-        return self.repository.removeprefix("library/")
-
 
 def parse(name: str) -> Reference:
     """Read a name that fits the spec's schema."""

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.running import Result, appos, process
+from compiler import load, pipeline
+from compiler.locking import lockfile
+from compiler.locking.lockfile import Image, Lock
+from compiler.locking.wanted import wanted
+from tests.compiled import DIRECTORIES
+from tests.running import Result, appos, flagship, process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,3 +198,62 @@ def test_the_lock_has_the_name_of_its_spec(tree: Path) -> None:
 def _dockerfile(tree: Path, *arguments: str) -> str:
     assert appos(*arguments, cwd=tree).status == 0
     return (tree / "build" / "Dockerfile").read_text("utf-8")
+
+
+def spec_of(case: str, directory: Path) -> Path:
+    """A copy of a case that may be written to."""
+    if case == "appos":
+        return flagship(directory)
+    shutil.copytree(DIRECTORIES[case], directory, dirs_exist_ok=True)
+    return directory / "appos.yaml"
+
+
+def pinned(spec: Path, letter: str) -> Lock:
+    """A lock with everything that a spec asks for; packages and images differ by the letter."""
+    app, _, _ = pipeline.model(load.load(str(spec)), str(spec.parent), pinned=False)
+    want = wanted(app)
+    images = {name: Image("sha256:" + letter * 64) for name in want.images}
+    packages = {image: dict.fromkeys(names, f"1.0-{letter}") for image, names in want.packages.items()}
+    return Lock(images, packages, want.files)
+
+
+@pytest.mark.parametrize("case", DIRECTORIES)
+def test_every_case_can_be_locked(case: str, tmp_path: Path) -> None:
+    spec = spec_of(case, tmp_path)
+    spec.with_suffix(".lock").write_text(lockfile.text(pinned(spec, "a"), "appos.yaml"), "utf-8")
+    result = pipeline.compile_spec(str(spec))
+    assert {warning.code for warning in result.warnings} <= {"W001"}
+    for file in result.files:
+        if not file.path.startswith("Dockerfile") or file.path.endswith("ignore"):
+            continue
+        stages = set(re.findall(r"^FROM \S+ AS (\S+)$", file.content, re.MULTILINE))
+        named = re.findall(r"^FROM (\S+)", file.content, re.MULTILINE)
+        named += re.findall(r"^COPY .*--from=(\S+)", file.content, re.MULTILINE)
+        # What the spec says as raw text, it has to pin as raw text.
+        raw = "".join(extra.text for extra in result.app.extra)
+        assert [name for name in named if name not in stages and "@sha256:" not in name and name not in raw] == []
+        fetching = "ca-certificates curl"
+        for packages in re.findall(r"(?:--no-cache|-recommends) ([^\\\n]*)", file.content):
+            assert packages.startswith(fetching) or all("=" in name for name in packages.split()), packages
+
+
+@pytest.mark.parametrize("case", DIRECTORIES)
+def test_moving_a_pin_changes_its_line_and_nothing_but_dockerfiles(case: str, tmp_path: Path) -> None:
+    spec = spec_of(case, tmp_path)
+    lock, other = pinned(spec, "a"), pinned(spec, "b")
+    moved = [lock._replace(images={**lock.images, name: pin}) for name, pin in other.images.items()]
+    moved += [
+        lock._replace(packages={**lock.packages, image: {**lock.packages[image], name: version}})
+        for image, versions in other.packages.items()
+        for name, version in versions.items()
+    ]
+    before = lockfile.text(lock, "appos.yaml").splitlines()
+    spec.with_suffix(".lock").write_text("\n".join(before), "utf-8")
+    files = {file.path: file.content for file in pipeline.compile_spec(str(spec)).files}
+    for each in moved:
+        text = lockfile.text(each, "appos.yaml")
+        assert sum(one != two for one, two in zip(before, text.splitlines(), strict=True)) == 1
+        spec.with_suffix(".lock").write_text(text, "utf-8")
+        changed = {file.path for file in pipeline.compile_spec(str(spec)).files if files[file.path] != file.content}
+        assert changed
+        assert changed <= {"Dockerfile", "Dockerfile.local"}

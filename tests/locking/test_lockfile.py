@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.errors import SpecError
@@ -50,6 +50,7 @@ def problem(text: str) -> str:
     return f"{first.mark.line}:{first.mark.column} {first.code} {first.message}"
 
 
+@settings(max_examples=50)
 @given(LOCKS)
 def test_what_is_printed_is_read_again(lock: Lock) -> None:
     text = lockfile.text(lock, "appos.yaml")
@@ -57,6 +58,7 @@ def test_what_is_printed_is_read_again(lock: Lock) -> None:
     assert lockfile.text(parsed(text), "appos.yaml") == text
 
 
+@settings(max_examples=50)
 @given(LOCKS, st.data())
 def test_a_pin_is_a_line(lock: Lock, data: st.DataObject) -> None:
     places = [("images", name, "") for name in lock.images] + [("files", name, "") for name in lock.files]
