@@ -203,13 +203,15 @@ class _Session:
         family = self.want.families[image]
         pinned = (f"{image}@{digest}",) if digest and not self.options.offline and "@" not in image else ()
         try:
-            return stock.packages(self._engine(), names, family, (*pinned, image))
+            found = stock.packages(self._engine(), names, family, (*pinned, image))
         except HostError as error:
             if not self.options.offline or image != self.app.image.base or not self._reached:
                 raise
             found = stock.built(self._reached, names, family, self.app.image.reference)
             self.notes.append(f"{error.message}; versions on {image} are {found.source}")
-            return found
+        if pinned and not found.source.endswith(pinned[0]):
+            self.notes.append(f"the engine cannot get {pinned[0]}: versions are from the {image} that it has")
+        return found
 
     def _engine(self) -> Engine:
         if self._unreached:

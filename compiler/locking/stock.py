@@ -78,20 +78,21 @@ def image(engine: Engine, name: str) -> Image:
 def packages(engine: Engine, names: Sequence[str], family: str, images: Iterable[str]) -> Versions:
     """The versions that a build would install on the first of ``images`` that the engine can run."""
     script = SCRIPTS[family].format(packages=shlex.join(names))
-    said = name = ""
+    said: list[str] = []
+    name = ""
     for name in images:
         # A digest may have to be pulled; what has just a name is what the engine has.
         options = () if "@" in name else ("--pull", "never")
         try:
             done = engine.call(*_run(name, script, *options), timeout=TIMEOUT)
         except EngineError as error:
-            said = error.text
+            said.append(_told(error.text))
             continue
         if done.status == 0:
             return Versions(read(done.out, names, family), f"the repositories of {name}")
-        said = done.err
+        said.append(_told(done.err))
     hint = f"try it by hand: {_program(engine)} run --rm -it {name} sh"
-    raise HostError(f"the repositories cannot tell: {_told(said)}", hint)
+    raise HostError(f"the repositories cannot tell: {'; '.join(said)}", hint)
 
 
 def built(engine: Engine, names: Sequence[str], family: str, image: str) -> Versions:

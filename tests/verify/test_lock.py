@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.locking import servers
+from compiler.locking import settings
+from tests.locking import images, servers
 from tests.running import Result, process
 
 if TYPE_CHECKING:
@@ -133,6 +134,19 @@ def test_without_repositories_the_image_that_was_built_tells(place: Place) -> No
     online = place.lock("--update", "curl")
     assert online.status == 3
     assert "curl" in next(line for line in online.out.splitlines() if line.startswith("  failed"))
+
+
+def test_an_engine_that_cannot_get_what_is_pinned_is_mentioned(place: Place) -> None:
+    # The command knows a mirror, the engine does not.
+    host = place.base.partition("/")[0]
+    images.push(f"http://{host}", "library/alpine:3.19", images.made())
+    spec = place.tree / "appos.yaml"
+    spec.write_text(spec.read_text("utf-8").replace(place.base, "alpine:3.19"), "utf-8")
+    run = process("lock", cwd=place.tree, env={settings.MIRRORS: f"docker.io={host}"})
+    assert run.status == 0
+    pinned = f"alpine:3.19@{images.made().digest}"
+    assert f"note: the engine cannot get {pinned}: versions are from the alpine:3.19 that it has" in run.out
+    assert len([line for line in place.lines() if line.startswith("    ")]) == 3
 
 
 def test_an_image_that_no_registry_gave_has_no_digest(place: Place) -> None:
