@@ -310,6 +310,52 @@ def verify(options: commands.Options, /, **given: Any) -> int:
 
 
 @cli.command()
+@click.argument("names", nargs=-1)
+@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@click.option("--update", is_flag=True, help="Move the pins of these NAMES: images or packages; without a name, all.")
+@click.option("--check", is_flag=True, help="Write nothing; exit with 1 if something is out of date or unsupported.")
+@click.option("--offline", is_flag=True, help="Ask no registry: take the digests that the engine has.")
+@click.option(
+    "--format",
+    type=click.Choice(("human", "json")),
+    default="human",
+    show_default=True,
+    help="How results are reported.",
+)
+@click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for registries, all together.",
+)
+@click.pass_obj
+def lock(options: commands.Options, /, **given: Any) -> int:
+    r"""Pin what the image is made from: digests of images, versions of packages.
+
+    Writes appos.lock beside the spec: what is missing is added, what is not
+    needed any more is removed, and everything else stays as it is.
+
+    \b
+    Exit status: 0 fine; 1 something is out of date (--check); 2 the spec has
+    problems; 3 a registry or the engine could not tell.
+    """
+    from compiler.locking import command
+
+    if given["names"] and not given["update"]:
+        raise click.UsageError("names go with --update; without it, everything that is missing is pinned")
+    if given["update"] and given["check"]:
+        raise click.UsageError("--update writes, --check does not: leave one out")
+    wanted = {**given, "file": given["file"] or options.file}
+    try:
+        return command.run(command.Options(color=options.color, **wanted))
+    except command.UnknownNameError as error:
+        raise click.UsageError(str(error)) from None
+
+
+@cli.command()
 @click.argument("image", required=False, default="", metavar="[IMAGE|ARCHIVE]")
 @click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
 @click.option("--build", is_flag=True, help="Build the image first, under the name that the spec gives it.")

@@ -137,7 +137,7 @@ def _compile(options: Options) -> Outcome:
         return Outcome(SpecError.exit_code, "" if human else text, text + told if human else told, result.inputs)
     directory = directory_of(options, result.app.output)
     within = None if options.output else os.path.dirname(options.file) or "."
-    warnings = tuple(_brief(warning) for warning in result.warnings)
+    warnings = tuple(_brief(warning, options.file) for warning in result.warnings)
     try:
         if options.dry:
             plan = write.plan(directory, result.files, within=within)
@@ -154,7 +154,7 @@ def _compile(options: Options) -> Outcome:
     told = "" if stopped and not options.dry else "".join(_told(plan, directory, options))
     if wrote and result.app.extra:
         told += f"escape hatches in use: {', '.join(f'{e.output}/{e.point}' for e in result.app.extra)}\n"
-    noted = "".join(f"{options.file}:{warning}\n" for warning in warnings)
+    noted = "".join(f"{quick.placed(options.file, warning)}\n" for warning in warnings)
     edits = hatch.edited(directory, plan, result.app, options) if stopped else ""
     if options.format == "human":
         quiet = options.quiet and not status and not options.diff
@@ -193,8 +193,10 @@ def _annotations(plan: Plan, directory: str, options: Options) -> list[Problem]:
     ]
 
 
-def _brief(problem: Problem) -> str:
+def _brief(problem: Problem, spec: str) -> str:
     place = f"{problem.mark.line}:{problem.mark.column}" if problem.mark else "1:1"
+    if problem.mark and problem.mark.file == quick.lock_of(spec):
+        place = f"{os.path.basename(problem.mark.file)}:{place}"
     hint = f" ({problem.hint})" if problem.hint else ""
     return report.printable(f"{place}: {problem.severity} {problem.code}: {problem.message}{hint}")
 

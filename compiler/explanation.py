@@ -34,7 +34,8 @@ def _wrapped(paragraph: str) -> str:
 
 def _example(entry: Mapping[str, Any], word: str) -> str:
     """An example as it is shown: the spec, indented, after the files it needs."""
-    parts = [f"    {name}:\n{_indented(text, 8)}\n" for name, text in entry.get("files", {}).items()]
+    files = {**entry.get("files", {}), **entry.get(f"{word}_files", {})}
+    parts = [f"    {name}:\n{_indented(text, 8)}\n" for name, text in files.items()]
     shown = entry.get(word)
     if shown is None:
         repeated = entry.get(f"{word}_repeated")

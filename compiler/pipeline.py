@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from compiler import assemble, load, presets, render, resources, rules, schema, sources
 from compiler.errors import Problem, SpecError
 from compiler.model import Origins
+from compiler.quick import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from compiler.errors import Mark
     from compiler.generated import GeneratedFile
     from compiler.load import Document
+    from compiler.locking.lockfile import Lock
     from compiler.model import App
     from compiler.size.numbers import Numbers
 
@@ -32,6 +34,14 @@ class Result(NamedTuple):
     inputs: tuple[str, ...]
 
 
+class _Around(NamedTuple):
+    """What there is beside a document: its name, its directory, and its pins."""
+
+    name: str
+    directory: str
+    lock: Lock | None = None
+
+
 @lru_cache(maxsize=64)
 def _data(name: str) -> Document:
     """One of the compiler's own data files, as a document."""
@@ -43,42 +53,64 @@ def _preset(name: str) -> presets.Preset:
     return presets.Preset(document.data["title"], document.data, document.marks, document.keys)
 
 
-def model(document: Document, directory: str) -> tuple[App, tuple[Problem, ...], dict[str, str]]:
+def model(
+    document: Document, directory: str, *, pinned: bool = True
+) -> tuple[App, tuple[Problem, ...], dict[str, str]]:
     """The model of a document with all its problems, warnings among them; raises SpecError where there can be no model.
 
-    Also the texts of the files it names as templates, which lie in ``directory``.
+    Also the texts of the files it names as templates, which lie in ``directory``. What the lock beside the spec pins is
+    pinned in the model, unless it is to be as the spec alone has it.
     """
     values, keys = dict(document.marks), dict(document.keys)
+    lock, wrong = _lock(document.name, directory) if pinned else (None, ())
     if not schema.valid(document.data):
-        raise SpecError(_misread(document, directory, values, keys))
-    return _understood(_copied(document.data), values, keys, document.name, directory)
+        raise SpecError((*_misread(document, directory, values, keys), *wrong))
+    around = _Around(document.name, directory, lock)
+    app, problems, texts = _understood(_copied(document.data), values, keys, around)
+    return app, (*problems, *wrong), texts
 
 
 def _misread(document: Document, directory: str, values: Marks, keys: Marks) -> tuple[Problem, ...]:
     """The problems of a document that does not fit the schema: of its form, and of what it means all the same."""
     reading = schema.read(document.data, values, keys)
     found = [
-        _understood(_copied(data), dict(values), dict(keys), document.name, directory)[1] for data in reading.meant
+        _understood(_copied(data), dict(values), dict(keys), _Around(document.name, directory))[1]
+        for data in reading.meant
     ]
     return (*reading.problems, *schema.certain(reading, found, values))
 
 
+def _lock(name: str, directory: str) -> tuple[Lock | None, tuple[Problem, ...]]:
+    """The pins beside the spec, if there are any, and what is wrong with them."""
+    path = os.path.join(directory, os.path.basename(lock_of(name)))
+    if not os.path.lexists(path):
+        return None, ()
+    from compiler.locking import lockfile
+
+    return lockfile.read(path, lock_of(name))
+
+
 def _understood(
-    data: Any, values: Marks, keys: Marks, name: str, directory: str
+    data: Any, values: Marks, keys: Marks, around: _Around
 ) -> tuple[App, tuple[Problem, ...], dict[str, str]]:
     """The same as ``model`` for data that fits the schema; the data and its places are filled in from presets."""
     families = _data("families.yaml").data
     family = data["image"].get("family") or assemble.family_of(data["image"]["base"], families)
     found = list(presets.fill(data, values, keys, family or next(iter(families)), _preset))
-    texts, missing = sources.read(directory, sources.named(data), values)
-    origins = Origins(values, keys, name)
+    texts, missing = sources.read(around.directory, sources.named(data), values)
+    origins = Origins(values, keys, around.name)
     app, unresolved = assemble.assemble(data, origins, families, texts)
     facts = families[app.image.family.name]
-    known = rules.Facts(family, frozenset(facts["accounts"]), frozenset(facts["groups"]), _data("bases.yaml").data)
-    measured = _measured(app, directory)
+    accounts, groups = frozenset(facts["accounts"]), frozenset(facts["groups"])
+    known = rules.Facts(family, accounts, groups, _data("bases.yaml").data, around.lock)
+    measured = _measured(app, around.directory)
     if measured:
         known = known._replace(measured=measured, packages=_data("sizes.yaml").data.get(app.image.family.name, {}))
     found += [*missing, *unresolved, *rules.check(app, data, known)]
+    if around.lock:
+        from compiler.locking.apply import pinned
+
+        app = pinned(app, around.lock)
     return app, tuple(found), texts
 
 

@@ -34,6 +34,7 @@ class Inputs:
         """Take the state of the compiler and of the spec."""
         self._spec = spec
         self._first = _contents(spec)
+        self._lock = _contents(lock_of(spec))
         self._compiler = sha256()
         for name, path in _compiler_files():
             _add(self._compiler, name, _contents(path))
@@ -48,8 +49,12 @@ class Inputs:
         fits = all(map(str.isprintable, [own, *sources]))
         if not fits or self._first is None or self._first != _contents(self._spec):
             return ""
+        if self._lock != _contents(lock_of(self._spec)):
+            return ""
         whole = self._compiler.copy()
         _add(whole, own, self._first)  # with its name, which the outputs give as their source
+        if self._lock is not None:
+            _add(whole, os.path.basename(lock_of(self._spec)), self._lock)
         for name in sorted(set(sources)):
             _add(whole, name, _contents(os.path.join(os.path.dirname(self._spec), name)))
         return whole.hexdigest()
@@ -69,6 +74,17 @@ def up_to_date(spec: str, directory: str) -> manifest.Manifest | None:
     except OSError:
         return None
     return recorded if same and not left else None
+
+
+def lock_of(spec: str) -> str:
+    """Name the file with the pins of a spec: appos.lock beside appos.yaml."""
+    stem, kind = os.path.splitext(spec)
+    return (spec if kind == ".lock" else stem) + ".lock"
+
+
+def placed(spec: str, warning: str) -> str:
+    """Say where a recorded warning belongs: its own place is one of the spec, unless it begins with a name."""
+    return f"{spec}:{warning}" if warning.partition(":")[0].isdigit() else os.path.join(os.path.dirname(spec), warning)
 
 
 def parse_args(arguments: Sequence[str]) -> Options | None:
@@ -115,7 +131,7 @@ def run(arguments: Sequence[str]) -> int | None:
         if "--quiet" not in options:
             print(sentence(directory, len(recorded.files)), flush=True)  # noqa: T201 - in the command line's place
         for warning in recorded.warnings:
-            print(f"{spec}:{warning}", file=sys.stderr, flush=True)  # noqa: T201 - the same
+            print(placed(spec, warning), file=sys.stderr, flush=True)  # noqa: T201 - the same
     except (OSError, ValueError):
         return None
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from compiler import commands
 from compiler.commands import FINE, Options, Outcome
 from compiler.guard import complain
+from compiler.quick import lock_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +46,13 @@ def _loop(options: Options) -> NoReturn:
     since = 0.0
     turn = 0
     while True:
-        sources = _stamps([options.file, *(os.path.join(os.path.dirname(options.file), name) for name in inputs)])
+        sources = _stamps(
+            [
+                options.file,
+                lock_of(options.file),
+                *(os.path.join(os.path.dirname(options.file), name) for name in inputs),
+            ]
+        )
         edited = turn % OUTPUTS_EVERY == 0 and _stamps(_files(directory)) != made
         if sources != seen or edited:
             outcome = commands.attempt(options)

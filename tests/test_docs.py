@@ -98,7 +98,7 @@ def test_make_targets_and_options_in_the_documents_exist(document: Path, tmp_pat
     targets = {line.split()[1] for line in listed.splitlines() if line.startswith("make ")}
     for target in re.findall(r"(?:`|^)make ([a-z]+)\b", text, re.MULTILINE):
         assert target in targets, target
-    help_ = appos("--help", cwd=tmp_path).out + appos("init", "--help", cwd=tmp_path).out
+    help_ = "".join(appos(*words, "--help", cwd=tmp_path).out for words in ((), *((name,) for name in cli.commands)))
     for command in re.findall(r"`(appos-compile [^`]*)`", text):
         for word in shlex.split(command.replace("$", "\\$").replace(">", " ")):
             if word.startswith("--"):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -343,3 +344,17 @@ def test_it_rests_while_nothing_changes(project: Path) -> None:
         watcher.quiet()
         assert {path: path.stat().st_ctime_ns for path in (project / "build").iterdir()} == before
         assert watcher.news == ""
+
+
+def test_a_lock_that_comes_changes_and_goes_is_compiled(project: Path) -> None:
+    lock, dockerfile = project / "appos.lock", project / "build" / "Dockerfile"
+    with _watching(project) as watcher:
+        for letter in "ab":
+            lock.write_text(f"version: 1\nimages:\n  alpine:3.24: sha256:{letter * 64}\n")
+            watcher.until(partial(_begins, dockerfile, f"alpine:3.24@sha256:{letter * 64}"))
+        lock.unlink()
+        watcher.until(partial(_begins, dockerfile, "alpine:3.24"))
+
+
+def _begins(dockerfile: Path, image: str) -> bool:
+    return f"FROM {image}\n" in dockerfile.read_text()

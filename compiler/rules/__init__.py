@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from compiler.rules import gateway, image, limits, outputs, processes, sizes, storage, trim
+from compiler.rules import gateway, image, limits, locking, outputs, processes, sizes, storage, trim
 from compiler.rules.context import Context, Facts
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ RULES: tuple[Callable[[Context], Iterator[Problem]], ...] = (
     outputs.outputs,
     outputs.extras,
     outputs.overlay,
+    locking.pins,
 )
 
 __all__ = ["RULES", "Facts", "check"]

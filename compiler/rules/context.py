@@ -11,6 +11,7 @@ from compiler.nearest import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from compiler.locking.lockfile import Lock
     from compiler.model import App, Path
     from compiler.size.numbers import Numbers
 
@@ -26,7 +27,7 @@ SHOWN = 30
 
 
 class Facts(NamedTuple):
-    """What is known of images: the base's family and accounts, the names its groups take, and when support ends."""
+    """What is known of images: the base's family and accounts, names its groups take, when support ends, the pins."""
 
     family: str | None
     accounts: frozenset[str]
@@ -36,6 +37,7 @@ class Facts(NamedTuple):
     """The sizes of the images that were measured last."""
     packages: Mapping[str, int] = MappingProxyType({})
     """Known sizes of the base's packages, in bytes."""
+    lock: Lock | None = None
 
 
 class Context:

@@ -50,8 +50,10 @@ def base(ctx: Context) -> Iterator[Problem]:
     as_of = str(ctx.facts.bases["as_of"])
     for image, path in images:
         name, _, tag = image.split("@")[0].rpartition("/")[2].partition(":")
-        if "@" not in image and tag in ("", "latest"):
-            yield ctx.at("W002", path, f'"{image}" is another image tomorrow', "name a version, or pin it: @sha256:...")
+        pinned = "@" in image or (ctx.facts.lock is not None and image in ctx.facts.lock.images)
+        if not pinned and tag in ("", "latest"):
+            hint = "name a version, or pin it: appos-compile lock"
+            yield ctx.at("W002", path, f'"{image}" is another image tomorrow', hint)
         for beginning, day in ctx.facts.bases["images"].get(name, {}).items():
             if re.match(rf"{re.escape(beginning)}(\D|$)", tag) and str(day) <= as_of:
                 yield ctx.at(
