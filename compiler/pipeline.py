@@ -102,7 +102,7 @@ def _understood(
     app, unresolved = assemble.assemble(data, origins, families, texts)
     facts = families[app.image.family.name]
     accounts, groups = frozenset(facts["accounts"]), frozenset(facts["groups"])
-    known = rules.Facts(family, accounts, groups, _data("bases.yaml").data, around.lock)
+    known = rules.Facts(family, accounts, groups, _data("bases.yaml").data, lock=around.lock)
     measured = _measured(app, around.directory)
     if measured:
         known = known._replace(measured=measured, packages=_data("sizes.yaml").data.get(app.image.family.name, {}))
