@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 SPEC = "appos.yaml"
 OUTPUT = "build"
 
+APART = ("image/", "inspecting/", "sbom/", "verify/")
+"""Packages that look at what was built, and that no output depends on."""
+
 _FLAGS = {"--check": "--check", "-q": "--quiet", "--quiet": "--quiet"}
 _VALUES = {"-f": "--file", "--file": "--file", "-o": "--output", "--output": "--output"}
 
@@ -162,7 +165,7 @@ def _compiler_files() -> Iterator[tuple[str, str]]:
     package = os.path.dirname(os.path.abspath(__file__))
     for name in _walk(package):
         # One underscore marks what the build makes of schema and templates, which a checkout may not have.
-        if name.endswith(".py") and (name.startswith("__") or not name.startswith("_")):
+        if name.endswith(".py") and (name.startswith("__") or not name.startswith(("_", *APART))):
             yield f"compiler/{name}", os.path.join(package, name)
     for data in ("schema", "templates"):
         top = resources.directory(data)

@@ -226,6 +226,13 @@ def test_an_installed_compiler_has_the_digest_of_its_checkout(project: Path) -> 
     assert len({digest(wheel), changed, digest(checkout)}) == 3
 
 
+def test_no_output_depends_on_what_stands_apart() -> None:
+    program = "import sys; from compiler import pipeline; pipeline.compile_spec('appos.yaml'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    used = [f"{name.removeprefix('compiler.').replace('.', '/')}/" for name in done.stdout.split()]
+    assert not [name for name in used if name.startswith(quick.APART)]
+
+
 @pytest.mark.usefixtures("project")
 def test_it_imports_next_to_nothing() -> None:
     names = "print(*sorted(name for name in set(sys.modules) - before if not name.startswith(('_', 'encodings'))))"
