@@ -38,7 +38,7 @@ class ArchiveError(HostError):
 
 
 class Options(NamedTuple):
-    """How an image is read: ``compress`` measures plain layers by compressing them, ``progress`` hears of each piece."""
+    """How an image is read: ``compress`` measures plain layers by compressing; ``progress`` hears of each piece."""
 
     looks: Mapping[str, Look] = {}
     compress: bool = False
