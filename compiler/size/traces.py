@@ -18,7 +18,8 @@ MANAGER = re.compile(
 )
 """Where apk, dpkg, apt and debconf keep what they know."""
 
-BYTE_CODE = re.compile(r"^(?P<directory>.*/)__pycache__/(?P<name>[^/]+?)\.[a-z]+-?\d+[^/]*\.pyc$")
+BYTE_CODE = re.compile(r"^(?P<directory>.*/)(?:__pycache__/(?P<name>[^/]+?)\.[a-z]+-?\d+[^/]*|(?P<alone>[^/]+))\.pyc$")
+"""Beside its source in a directory of its own, or in the source's place: https://peps.python.org/pep-3147/."""
 
 INFO = re.compile(r"^/var/lib/dpkg/info/(?P<name>[a-z0-9.+-]+)(:[a-z0-9]+)?\.[a-z0-9]+$")
 
@@ -64,7 +65,7 @@ MADE = (
 
 def written_by_trim(path: str) -> bool:
     """Whether ``templates/trim.py.j2`` writes this file in place of what it removes."""
-    return bool(re.match(r"/usr/lib/python3[^/]*/.*\b(pkg_resources\.py$|__pycache__/)", path))
+    return bool(re.match(r"/usr/lib/python3[^/]*/.*\b((pkg_resources|unicodedata|decimal)\.pyc?$|__pycache__/)", path))
 
 
 def of_manager(path: str) -> bool:
@@ -130,7 +131,7 @@ class Traces:
             return ""
         code = BYTE_CODE.match(path)
         if code:
-            source = self._listed(f"{code['directory']}{code['name']}.py")
+            source = self._listed(f"{code['directory']}{code['name'] or code['alone']}.py")
             if source:
                 return source
         for beginning, names in MADE:
