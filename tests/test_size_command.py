@@ -276,7 +276,9 @@ def test_a_report_can_go_to_a_file(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (("docker-archive:missing.tar",), 3, "there is no such file"),
+        (("docker-archive:missing",), 3, "there is no such file"),
+        (("missing.tar",), 3, "there is no such file"),
+        (("./missing",), 3, "there is no such file"),
         (("appos.yaml",), 3, "cannot be read as an image"),
         (("image.tar", "--engine", "lxc"), 64, "lxc"),
         (("image.tar", "-f", "missing.yaml"), 3, "missing.yaml"),

@@ -31,6 +31,8 @@ MOST_LAYERS = 1024
 """Engines take 127."""
 
 PREFIXES = ("oci:", "oci-archive:", "docker-archive:")
+SUFFIXES = (".tar", ".tar.gz", ".tgz")
+"""What no image's name ends in, and most archives' do."""
 
 
 class ArchiveError(HostError):
@@ -74,7 +76,8 @@ def local_path(given: str) -> str | None:
     for prefix in PREFIXES:
         if given.startswith(prefix):
             return given.removeprefix(prefix)
-    return given if os.path.exists(given) else None
+    named = given.startswith((".", "/")) or given.endswith(SUFFIXES)
+    return given if named or os.path.exists(given) else None
 
 
 def read_path(path: str, name: str, options: Options) -> Image:
