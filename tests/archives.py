@@ -21,6 +21,7 @@ class Item(NamedTuple):
     content: bytes = b""
     kind: bytes = tarfile.REGTYPE
     target: str = ""
+    mode: int = 0o644
 
 
 class Package(NamedTuple):
@@ -55,7 +56,7 @@ def layer(items: Iterable[Item]) -> bytes:
     with tarfile.open(fileobj=out, mode="w") as tar:
         for item in items:
             info = tarfile.TarInfo(item.path.lstrip("/"))
-            info.type, info.size, info.linkname = item.kind, len(item.content), item.target
+            info.type, info.size, info.linkname, info.mode = item.kind, len(item.content), item.target, item.mode
             tar.addfile(info, io.BytesIO(item.content))
     return out.getvalue()
 

@@ -51,6 +51,12 @@ def human(report: Report) -> str:
         lines += [f"  {size(s.size):>12}  layer {s.layer}  {s.path}" for s in report.nobody[:MOST_STRAYS]]
         if len(report.nobody) > MOST_STRAYS:
             lines.append(f"  and {len(report.nobody) - MOST_STRAYS} more: --format json lists all")
+    if report.advice:
+        lines += ["", "what could be smaller:"]
+    for item in report.advice:
+        lines += [f"  {size(item.bytes):>12}  {item.what}", f"{'':16}{item.todo}"]
+        lines += [f"  {'':12}  {size(place.bytes):>9}  {place.path}" for place in item.places]
+        lines += [f"  {'':12}  {'':>9}  and {item.more} more"] if item.more else []
     return "\n".join([*lines, ""])
 
 

@@ -48,17 +48,13 @@ def document(report: Report) -> dict[str, Any]:
             for share in report.shares
         ],
         "nobody": [stray._asdict() for stray in report.nobody],
-        "advice": [_plain(item) for item in report.advice],
+        "advice": [item._asdict() | {"places": [place._asdict() for place in item.places]} for item in report.advice],
     }
 
 
 def _layer(layer: LayerSize) -> dict[str, Any]:
     data = layer._asdict()
     return {"index": data.pop("number"), **data}
-
-
-def _plain(item: Any) -> Any:
-    return item._asdict() if hasattr(item, "_asdict") else item
 
 
 def as_json(report: Report) -> str:

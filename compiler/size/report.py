@@ -105,6 +105,24 @@ class Over(NamedTuple):
     budget: int
 
 
+class Place(NamedTuple):
+    """A file, or a package, with the bytes that it stands for."""
+
+    path: str
+    bytes: int
+
+
+class Advice(NamedTuple):
+    """What could be smaller: by so many bytes, at these places, of which only the largest are named."""
+
+    kind: str
+    bytes: int
+    what: str
+    todo: str
+    places: tuple[Place, ...]
+    more: int
+
+
 class Report(NamedTuple):
     """The whole: what the image takes, and whose each byte is.
 
@@ -121,7 +139,7 @@ class Report(NamedTuple):
     layers: tuple[LayerSize, ...]
     shares: tuple[Share, ...]
     nobody: tuple[Stray, ...]
-    advice: tuple[object, ...] = ()
+    advice: tuple[Advice, ...] = ()
     measured: bool = False
     over: tuple[Over, ...] = ()
     against: Against | None = None
