@@ -326,7 +326,7 @@ def verify(options: commands.Options, /, **given: Any) -> int:
 @click.option("--compressed", is_flag=True, help="Measure what is pulled, by compressing where the image is plain.")
 @click.option(
     "--format",
-    type=click.Choice(("human", "json")),
+    type=click.Choice(("human", "json", "markdown", "html")),
     default="human",
     show_default=True,
     help="How the sizes are reported.",

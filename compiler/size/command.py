@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from compiler import commands, pipeline, write
 from compiler.errors import HostError, SpecError
 from compiler.image import archive, model, packages
-from compiler.size import attribute, budget, compared, display, formats, numbers
+from compiler.size import advice, attribute, budget, compared, contents, display, formats, markdown, numbers, treemap
 from compiler.verify.trial import FLAVOURS
 
 if TYPE_CHECKING:
@@ -42,7 +42,12 @@ class Options(NamedTuple):
     engine: str | None = None
 
 
-FORMATS: Mapping[str, Callable[[Report], str]] = {"human": display.human, "json": formats.as_json}
+FORMATS: Mapping[str, Callable[[Report], str]] = {
+    "human": display.human,
+    "json": formats.as_json,
+    "markdown": markdown.text,
+    "html": treemap.page,
+}
 
 
 def run(options: Options) -> int:
@@ -125,7 +130,8 @@ def measured(options: Options, result: Result, given: str) -> Report:
     texts = {f.name: file.content for f in flavours for file in result.files if file.path == f.dockerfile}
     if not texts:
         raise HostError("the spec switches the Dockerfile off, so nobody can tell what the image was made from")
-    return attribute.report(image, app, texts, known, budget.budget(app))
+    report = attribute.report(image, app, texts, known, budget.budget(app))
+    return report._replace(advice=advice.advice(image, app, report))
 
 
 def _from_engine(options: Options, app: App, name: str) -> tuple[Image, attribute.Known]:
@@ -155,8 +161,9 @@ def _reading(options: Options, app: App, name: str, total: int | None) -> Iterat
     """How to read an image, with a line on the terminal that says how far it has come."""
     live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
     progress = display.Progress(name, total, live=live)
-    looks = {packages.LOOK: model.keep(packages.wanted)}
-    compress = options.compressed or budget.compresses(budget.budget(app))
+    looks = {packages.LOOK: model.keep(packages.wanted), contents.LOOK: contents.look()}
+    lasting = options.format in ("markdown", "html")
+    compress = options.compressed or lasting or budget.compresses(budget.budget(app))
     try:
         yield archive.Options(looks, compress, progress)
     finally:
