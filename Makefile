@@ -19,11 +19,11 @@ test: readers lab .venv/.generated  ## Run every test: with the real readers of 
 	@status=0; \
 	$(call pytest,units) $(addprefix --ignore=,$(CONTAINERS)) || status=1; \
 	$(call pytest,containers) --numprocesses 3 --dist loadfile tests/verify tests/flagship tests/size || status=1; \
-	$(call pytest,browser) tests/browser || status=1; \
+	$(call pytest,browser) tests/browser tests/pages || status=1; \
 	exit $$status
 
 # Tests with containers mostly wait, so several run at once; the others keep a processor busy, and one page at a time is open.
-CONTAINERS = tests/verify tests/flagship tests/size tests/browser
+CONTAINERS = tests/verify tests/flagship tests/size tests/browser tests/pages
 pytest = .venv/bin/python -m pytest $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml) $(PYTEST_ARGS)
 
 check: .venv/.test  ## Lint and check types

@@ -1,0 +1,1 @@
+"""Pages that the command writes, opened in a real browser; no engine is needed."""
