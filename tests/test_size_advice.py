@@ -154,11 +154,16 @@ CODE = "/usr/lib/python3.12/__pycache__/a.cpython-312"
 )
 def test_byte_code_that_is_never_read_is_told(tmp_path: Path, path: str) -> None:
     found = advice(tmp_path, layer({**PYTHON, f"{CODE}.pyc": noise(), path: noise(seed=2)}))
-    assert (found["byte-code"].bytes, paths(found["byte-code"])) == (SIZE, [path])
+    assert (found["unread-byte-code"].bytes, paths(found["unread-byte-code"])) == (SIZE, [path])
 
 
-def test_byte_code_that_is_read_is_not_told(tmp_path: Path) -> None:
-    assert "byte-code" not in advice(tmp_path, layer({**PYTHON, f"{CODE}.pyc": noise()}))
+def test_byte_code_that_is_read_is_told_as_that_unless_the_image_is_trimmed(tmp_path: Path) -> None:
+    read = layer({**PYTHON, f"{CODE}.pyc": noise()})
+    found = advice(tmp_path, read)
+    assert "unread-byte-code" not in found
+    assert (found["byte-code"].bytes, paths(found["byte-code"])) == (SIZE, [f"{CODE}.pyc"])
+    assert "byte-code" not in advice(tmp_path, read, text=spec(trim=True))
+    assert "byte-code" not in advice(tmp_path, layer(PYTHON))
 
 
 def package(name: str, *files: str, needs: str = "") -> str:

@@ -231,13 +231,13 @@ _CODE = re.compile(
 
 
 def byte_code(ground: Ground) -> Iterator[Advice]:
-    """Byte-code that no interpreter of the image loads: another version's, without its source, or for python -O."""
+    """Byte-code that no Python of the image loads: another version's, without its source, or for -O; then the rest."""
     versions = {
         f"{found[1]}{found[2]}"
-        for path in ground.seen
-        if (found := re.search(r"/(?:lib)?python(\d)\.(\d+)(?:\.so.*)?$", path))
+        for path, entry in ground.seen.items()
+        if entry.kind != "directory" and (found := re.search(r"/(?:lib)?python(\d)\.(\d+)(?:\.so.*)?$", path))
     }
-    places = []
+    unread, read = [], []
     for path, entry in ground.files.items():
         found = _CODE.match(path)
         if not found:
@@ -249,14 +249,22 @@ def byte_code(ground: Ground) -> Iterator[Advice]:
         elif found["level"]:
             why = "read with python -O only"
         else:
+            read.append(Place(path, entry.size))
             continue
-        places.append(Place(f"{path} ({why})", entry.size))
+        unread.append(Place(f"{path} ({why})", entry.size))
     yield from _advice(
-        "byte-code",
+        "unread-byte-code",
         "in {n} of byte-code that Python does not read",
         "delete them in the step that makes them, or set PYTHONDONTWRITEBYTECODE=1 there",
-        places,
+        unread,
     )
+    if not ground.app.image.trim:
+        yield from _advice(
+            "byte-code",
+            "in {n} of byte-code whose source is there, too: it only makes starting faster",
+            "keep it for what is imported at every start and delete the rest; for supervisor, image.trim does that",
+            read,
+        )
 
 
 def python(ground: Ground) -> Iterator[Advice]:
