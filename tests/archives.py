@@ -73,8 +73,8 @@ def _config(layers: Sequence[bytes], said: Sequence[str]) -> bytes:
 def blobs(layers: Sequence[bytes], said: Sequence[str], layout: str, name: str = "small:1") -> dict[str, bytes | str]:
     """The files of an archive by their names, a text for the target of a link.
 
-    ``layout`` is old (docker save until 24), new (since 25, for both), oci (compressed, as registries have it), or plain
-    (oci, not compressed).
+    ``layout`` is old (docker save until 24), new (since 25), oci (compressed, as in registries), or plain (oci, not
+    compressed).
     """
     config = _config(layers, said)
     if layout == "old":

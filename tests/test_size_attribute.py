@@ -29,10 +29,20 @@ name: small
 image: {base: 'alpine:3.24', packages: [curl]}
 artifacts:
   api: {prebuilt: bin/api, install: /usr/local/bin/api, libc: musl}
-  tool: {prebuilt: bin/tool, install: /usr/local/bin/tool, libc: glibc, libraries: 'debian:bookworm-slim', compress: zstd}
+  tool:
+    prebuilt: bin/tool
+    install: /usr/local/bin/tool
+    libc: glibc
+    libraries: debian:bookworm-slim
+    compress: zstd
 services:
   redis: {preset: redis}
-  api: {command: [/usr/local/bin/api], user: api, port: 8081, after: [redis], files: {/etc/api.conf: {source: api.conf}}}
+  api:
+    command: [/usr/local/bin/api]
+    user: api
+    port: 8081
+    after: [redis]
+    files: {/etc/api.conf: {source: api.conf}}
   tool: {command: [/usr/local/bin/tool], user: api}
 volumes: {data: {mount: /data}}
 database: {file: app.db, schema: schema.sql, owner: api}
@@ -168,7 +178,7 @@ def test_what_nobody_asked_for_is_listed_file_by_file(tmp_path: Path) -> None:
 def test_a_file_more_moves_its_bytes_and_no_others(text: str, tmp_path: Path) -> None:
     before = report(tmp_path, usual())
     layers = usual()
-    target = text.split()[-1]
+    target = text.rpartition(" ")[2]
     name = {"/": "/usr/lib/libm.so", "small": ""}.get(target, f"{target.rstrip('/')}/more")
     name = "/usr/share/redis/more" if text.startswith("RUN") else name
     layers[text].append(Item(name, b"m" * 1234))

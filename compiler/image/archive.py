@@ -38,7 +38,7 @@ class ArchiveError(HostError):
 
 
 class Options(NamedTuple):
-    """How an image is read: ``compress`` measures plain layers by compressing them, ``progress`` hears of each piece."""
+    """How an image is read: ``compress`` measures plain layers by compressing; ``progress`` hears of each piece."""
 
     looks: Mapping[str, Look] = {}
     compress: bool = False
@@ -100,9 +100,9 @@ def read_stream(stream: IO[bytes], name: str, options: Options, chosen: str = ""
                 tar.members = []  # type: ignore[attr-defined]
                 _member(tar, checked(member), blobs, options)
     except LayerError as error:
-        raise ArchiveError(f"{name}: {error}") from None
+        raise ArchiveError(f"{name} cannot be read as an image: {error}", _WHAT) from None
     except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
-        raise ArchiveError(f"{name} is not an image archive: {error}", _WHAT) from None
+        raise ArchiveError(f"{name} cannot be read as an image: {error}", _WHAT) from None
     return _image(blobs, name, chosen=chosen)
 
 
@@ -149,7 +149,7 @@ def _file(directory: str, name: str, blobs: _Blobs, options: Options) -> None:
             try:
                 _blob(name, stream, os.path.getsize(path), blobs, options)
             except LayerError as error:
-                raise ArchiveError(f"{directory}: {error}") from None
+                raise ArchiveError(f"{directory} cannot be read as an image: {error}") from None
 
 
 def _blob(name: str, content: IO[bytes], size: int, blobs: _Blobs, options: Options) -> None:

@@ -36,8 +36,8 @@ LOOK = "packages"
 class Package(NamedTuple):
     """An installed package.
 
-    ``depends`` are groups of names of which one has to be there; with all of ``install_if`` it comes without being asked
-    for; ``configures`` are files that it makes when it is installed, ``scripts`` the text of what it runs then;
+    ``depends`` are groups of names of which one has to be there; with all of ``install_if`` it comes by itself;
+    ``configures`` are files that it makes when it is installed, ``scripts`` the text of what it runs then;
     ``record`` is the size of its entry in the database.
     """
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from compiler.verify.engine import Engine
 
 
+PIPE = 2**20
+"""Bytes that wait between the engine and us: as many as Linux lets anyone have."""
+
+
 class Said(NamedTuple):
     """What an engine says: its number for the image, and for each step of its history; the layers' names."""
 
@@ -90,6 +94,7 @@ def _running(words: tuple[str, ...], output: IO[bytes] | int, errors: IO[bytes])
         words,
         stdin=subprocess.DEVNULL,
         stdout=output,
+        pipesize=PIPE if output == subprocess.PIPE else -1,
         stderr=errors,
         env=engines.environment(),
         start_new_session=True,

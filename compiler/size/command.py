@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from compiler import commands, pipeline, write
@@ -81,6 +81,8 @@ def _run(options: Options, result: Result) -> int:
     report = _compared(options, result, measured(options, result, options.image), file)
     report = report._replace(over=budget.over(report))
     if options.keep:
+        with suppress(OSError):
+            os.makedirs(os.path.dirname(file), exist_ok=True)
         earlier = numbers.parse(_text(file))
         write_text(file, numbers.render(earlier | {report.flavour: numbers.of(report, app)}))
     short = options.check and options.format == "human"

@@ -13,6 +13,9 @@ MOST_PARTS = 5
 """Of a share; the rest is summed up in a line."""
 
 MOST_STRAYS = 20
+OTHERWISE = "Podman counts the tar streams, a containerd store whole blocks and the compressed layers, too"
+"""Why an engine has another number; Docker's other stores count as it is done here."""
+
 BETWEEN = 0.1
 """Seconds between two words on how far the reading has come."""
 
@@ -57,7 +60,7 @@ def _totals(report: Report) -> list[str]:
     lines = [_total("uncompressed", report.uncompressed, allowed[0], "")]
     if report.engine is not None:
         same = report.engine == report.uncompressed
-        lines[0] += ", as the engine counts" if same else f"; the engine says {report.engine:,} bytes"
+        lines[0] += ", as the engine counts" if same else f"; the engine counts {report.engine:,} ({OTHERWISE})"
     if report.compressed is not None:
         note = ", estimated: compressed here with gzip" if report.measured else ""
         lines.append(_total("compressed", report.compressed, allowed[1], note))

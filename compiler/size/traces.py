@@ -59,7 +59,7 @@ MADE = (
     # ucf(1) keeps copies and sums of the files in its care.
     (r"/var/lib/ucf/", ("ucf",)),
 )
-"""What triggers and scripts of packages make: a path's beginning, and packages; the first one that is there makes it."""
+"""What triggers and scripts of packages make: a path's beginning, and packages; the first that is there makes it."""
 
 
 def written_by_trim(path: str) -> bool:

@@ -1,0 +1,1 @@
+"""Sizes of real images, on a real engine."""
