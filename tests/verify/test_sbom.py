@@ -25,7 +25,7 @@ CASES = (ROOT, *sorted(path.parent for path in (Path(__file__).parent / "cases")
 INSTALLED = "if command -v apk >/dev/null; then apk info; else dpkg-query -W -f '${binary:Package}\\n'; fi"
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case.name)
+@pytest.fixture(params=CASES, ids=lambda case: "appos" if case == ROOT else case.name)
 def built(
     request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Trial, Path]]:
