@@ -65,6 +65,7 @@ COMMANDS = (
     ("appos-compile explain CODE", "explains a problem, with a wrong and a right example"),
     ("appos-compile schema", "prints the JSON Schema of the spec"),
     ("appos-compile verify", "builds the image, boots the container, and sees that it does what the spec says"),
+    ("appos-compile size", "says who asked for each byte of an image, and holds it to the budget"),
     ("appos-compile sbom", "lists what an image is made of and who wants it: CycloneDX, SPDX, or a table of licences"),
     ("appos-compile template OUTPUT", "prints the template of a generated file, to be replaced by one of your own"),
     ("appos-compile completion SHELL", "prints the completion script for bash, zsh or fish"),

@@ -680,8 +680,12 @@ FIELDS: dict[str, dict[str, Make]] = {
     "image.budget": {
         "uncompressed": _pick(*SIZES),
         "compressed": _pick(*SIZES),
-        "services": lambda m: {name: m.one(SIZES) for name in m.some(tuple(m.services), 1, 2)},
+        "services": lambda m: {
+            name: m.one(SIZES) if m.chance(2) else m.fill("image.budget.services") or "1MB"
+            for name in m.some(m.services, 1, 2)
+        },
     },
+    "image.budget.services": {"uncompressed": _pick(*SIZES), "compressed": _pick(*SIZES)},
     "artifact": {
         "build": _in_artifact(lambda m: m.fill("build", "image", "source", "run", "output"), "build"),
         "from": _in_artifact(lambda m: m.fill("artifact.from", "image", "path"), "from"),
