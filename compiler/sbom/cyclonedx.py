@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
     from compiler.sbom.model import Component, Inventory
 
-TYPES = {"image": "container", "system": "operating-system", "service": "application", "artifact": "application"}
+TYPES = {
+    "image": "container",
+    "system": "operating-system",
+    "service": "application",
+    "artifact": "application",
+    "file": "file",
+}
 """The types of components; everything else is a library."""
 
 HASHES = {"sha1": "SHA-1", "sha256": "SHA-256", "sha384": "SHA-384", "sha512": "SHA-512"}

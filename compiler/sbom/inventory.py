@@ -122,6 +122,7 @@ class _Parts:
             yield self._package(package)
         yield from self._programs()
         yield from self._python()
+        yield from self._libraries()
 
     # --- what the distribution brings
 
@@ -211,7 +212,7 @@ class _Parts:
             kind="service",
             name=service.name,
             services=(service.name,),
-            facts=(("title", service.title),) if service.title else (),
+            facts=(("title", service.title),) if service.title not in ("", service.name) else (),
             depends=(
                 *(self._refs[name] for names in own for name in names if name in self._refs),
                 *(f"artifact:{name}" for name in artifacts),
@@ -247,7 +248,8 @@ class _Parts:
                 sha256 = content.unpacked.sha256 if content and content.unpacked else ""
             hashes = (("sha256", sha256),) if sha256 else ()
         else:
-            facts += [("files", str(len(files))), ("files-sha256", self._sum(place, files))]
+            hashes = (("sha256", self._sum(place, files)),)
+            facts += [("files", str(len(files))), ("checksum", "of what sha256sum prints for the files")]
         if artifact.name in self._spec.locks:
             file, lock = self._spec.locks[artifact.name]
             facts.append(("lock", file))
@@ -316,6 +318,29 @@ class _Parts:
             if build:
                 holder, services = self._holder(path)
                 yield from _go(build, path, holder, services)
+
+    def _libraries(self) -> Iterator[Component]:
+        """Shared libraries that came along with an artifact from its own image: no package manager here knows them."""
+        if not self._spec:
+            return
+        images = {artifact.name: artifact.copy.image for artifact in self._spec.app.artifacts if artifact.copy}
+        for path, entry in sorted(self._tree.entries.items()):
+            step = self._spec.origins[entry.layer].step
+            if entry.kind == "file" and step and step.owner and step.part[0] == "libraries":
+                image = images.get(step.owner.name, "")
+                content = self._tree.content(path)
+                yield Component(
+                    ref=f"file:{path}",
+                    kind="file",
+                    name=path,
+                    hashes=(("sha256", content.sha256 if content else EMPTY),),
+                    services=self._services(step.owner),
+                    facts=(
+                        ("wanted-by", str(step.owner)),
+                        *((("source-image", self._spec.pinned(image)),) if image else ()),
+                    ),
+                )
+                yield holds(f"artifact:{step.owner.name}", f"file:{path}")
 
     def _python(self) -> Iterator[Component]:
         for path, text in self._tree.texts(PYTHON):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 class Component(NamedTuple):
     """Something in the image.
 
-    ``ref`` is its name within the document; ``kind`` is image, system, service, package, artifact, go, npm or python.
+    ``ref`` is its name within the document; ``kind`` is image, system, service, package, artifact, file, go, npm or
+    python.
     ``hashes`` are pairs of an algorithm and hexadecimal digits, ``facts`` pairs of a name and a value, and ``depends``
     are the refs of what it needs or holds.
     """

@@ -26,6 +26,7 @@ PURPOSES = {
     "system": "OPERATING_SYSTEM",
     "service": "APPLICATION",
     "artifact": "APPLICATION",
+    "file": "FILE",
 }
 """The purposes of packages; everything else is a library."""
 

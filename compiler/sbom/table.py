@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 UNKNOWN = "NOASSERTION"
 """What SPDX calls a licence that nobody has stated."""
 
-WITHOUT = ("image", "system", "service", "artifact")
-"""Kinds that have no licence of their own: what they consist of has."""
+WITHOUT = ("image", "system", "service", "artifact", "file")
+"""Kinds that state no licence: what they consist of does, or nobody."""
 
 
 def document(inventory: Inventory) -> str:

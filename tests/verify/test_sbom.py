@@ -25,7 +25,7 @@ CASES = (ROOT, *sorted(path.parent for path in (Path(__file__).parent / "cases")
 INSTALLED = "if command -v apk >/dev/null; then apk info; else dpkg-query -W -f '${binary:Package}\\n'; fi"
 
 
-@pytest.fixture(params=CASES, ids=lambda case: case.name)
+@pytest.fixture(params=CASES, ids=lambda case: "appos" if case == ROOT else case.name)
 def built(
     request: pytest.FixtureRequest, engine: Engine, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Trial, Path]]:
@@ -51,13 +51,16 @@ def test_a_real_image_is_told_as_others_count_it(
     trial, directory = built
     engine, image = trial.engine, trial.image
     installed = engine.tell("run", "--rm", "--entrypoint", "sh", image, "-c", INSTALLED).split()
-    archive = tmp_path / "image.tar"
-    engine.tell("image", "save", "-o", str(archive), image)
+    sources = [image]
+    # The others are large, and would tell the same.
+    if trial.app.image.family.name == "alpine":
+        sources.append(str(tmp_path / "image.tar"))
+        engine.tell("image", "save", "-o", sources[-1], image)
 
     documents = {}
     for form, name in (("cyclonedx", "bom.cdx.json"), ("spdx", "bom.spdx.json")):
         texts = set()
-        for source in (image, str(archive)) if form == "cyclonedx" else (str(archive),):
+        for source in sources if form == "cyclonedx" else sources[-1:]:
             done = appos("sbom", source, "--format", form, cwd=directory)
             assert (done.status, done.err) == (0, "")
             texts.add(done.out)
@@ -112,7 +115,7 @@ def test_the_flagship_has_the_modules_that_go_names(built: tuple[Trial, Path], t
         for ref, part in found.items()
     }
     assert services["artifact:backend"] == services["pkg:golang/github.com/hibiken/asynq@v0.25.1"] == ["backend"]
-    assert services["artifact:convex"] == ["convex"]
+    assert services["artifact:convex"] == services["file:/lib64/ld-linux-x86-64.so.2"] == ["convex"]
     assert services["artifact:dashboard"] == services["pkg:npm/%40xterm/xterm@6.0.0"] == ["nginx"]
     # The checksum of what is unpacked at the first start is the one that is compared then.
     sums = trial.engine.tell("run", "--rm", "--entrypoint", "cat", trial.image, f"{trial.app.share}/packed/convex.sum")
