@@ -41,8 +41,17 @@ number() { od -An -v -j "$2" -N "$3" -t "u$3" "$1" | tr -d ' '; }
 # machine FILE: word size, order of bytes and processor of an ELF file; nothing for any other.
 machine() { od -An -v -t u1 -N 20 "$1" | tr -s ' \n' '  ' | sed -n 's/^ 127 69 76 70 \([12] [12]\) .* \([0-9]* [0-9]*\) $/\1 \2/p'; }
 
-# loader FILE: the one that it asks for.
-loader() { head -c 4096 "$1" | tr '\000' '\n' | grep -x -m 1 '/.*/ld[^/]*\.so[^/]*'; }
+# loader FILE: the one that it asks for, as its table of segments says: https://man7.org/linux/man-pages/man5/elf.5.html
+loader() {
+    case $(machine "$1") in
+        1*) word=4 entry=32 table=$(number "$1" 28 4) count=$(number "$1" 44 2) ;;
+        2*) word=8 entry=56 table=$(number "$1" 32 8) count=$(number "$1" 56 2) ;;
+        *) return ;;
+    esac
+    od -An -v -w"$entry" -t "u$word" -j "$table" -N $((count * entry)) "$1" | while read -r kind place _ _ length _; do
+        [ $((kind & 4294967295)) -ne 3 ] || [ "$length" -gt 4096 ] || dd if="$1" bs=1 skip="$place" count=$((length - 1))
+    done 2>/dev/null
+}
 
 # elf PATH: the ELF files in it, by how they begin.
 elf() {

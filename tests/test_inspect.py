@@ -275,6 +275,9 @@ def test_without_a_file_the_spec_says_it_all(made: Path, tmp_path: Path) -> None
     # Declared, it gets its libraries from elsewhere, and its mode.
     spec(tmp_path, more=", libc: glibc, libraries: debian:bookworm-slim")
     assert codes(appos("inspect", *platform, cwd=tmp_path)) == []
+    (tmp_path / "bin" / "api").write_bytes((made / "new").read_bytes())
+    assert codes(appos("inspect", *platform, cwd=tmp_path)) == ["B115"], "what comes along is not new enough"
+    (tmp_path / "bin" / "api").write_bytes((made / "glibc").read_bytes())
     spec(tmp_path, base="debian:bookworm-slim", more=", libc: static")
     assert codes(appos("inspect", *platform, cwd=tmp_path)) == ["B112"]
     spec(tmp_path, base="debian:bookworm-slim", more=", libc: glibc")

@@ -128,7 +128,8 @@ def _base(name: str, app: App | None, target: Target) -> Base | None:
     if family is None:
         raise ValueError(f"whether {name} is made from Alpine, Debian or Ubuntu cannot be told from its name")
     known, libc = libraries.known(family), families[family]["libc"]
-    closure = bool(target.artifact and target.artifact.libc == "glibc" != libc)
+    artifact = target.artifact
+    closure = artifact.libraries if artifact and artifact.libc == "glibc" != libc else ""
     return Base(name, family, libc, "", known, release_of(name, known), app.packages if app else (), closure)
 
 

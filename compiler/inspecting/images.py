@@ -70,13 +70,13 @@ class Base(NamedTuple):
     known: Mapping[str, Any]
     release: str = ""
     packages: tuple[str, ...] = ()
-    closure: bool = False
-    """Whether the libraries of another C library come along with the file, from another image."""
+    closure: str = ""
+    """The image from which the libraries of another C library come along with the file, if they do."""
 
     def program(self, name: str) -> bool | None:
         """As far as every image of the family has it, or a package that is asked for; a loader is its C library's."""
         if name.rpartition("/")[2].startswith(("ld-", "ld64")):
-            return self.closure or ("musl" in name) == (self.libc == "musl")
+            return bool(self.closure) or ("musl" in name) == (self.libc == "musl")
         paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
         if any(path in self.known["programs"] for path in paths):
             return True
@@ -99,11 +99,15 @@ class Base(NamedTuple):
         return "" if unknown or (package and self._installed(package)) else None
 
     def offers(self, library: str, version: str) -> bool | None:  # noqa: ARG002 - a name belongs to one library only
-        """By the newest version of each name in the release."""
-        if self.closure or version == "GLIBC_PRIVATE":
+        """By the newest version of each name in the release that its library comes from."""
+        if version == "GLIBC_PRIVATE":
             return None
         prefix, _, number = version.partition("_")
-        for newest in self.known["releases"].get(self.release, {}).get("newest", ()):
+        facts, release = self.known, self.release
+        if self.closure:
+            facts = known("debian")
+            release = release_of(self.closure, facts)
+        for newest in facts["releases"].get(release, {}).get("newest", ()):
             name, _, limit = newest.partition("_")
             if name == prefix and re.fullmatch(r"[0-9.]+", number):
                 return _numbers(number) <= _numbers(limit)

@@ -32,7 +32,7 @@ def tag(engine: Engine) -> Iterator[str]:
 
 
 class Spec(NamedTuple):
-    """A spec whose artifacts are files of the tree: what each says beside that."""
+    """A spec whose artifacts are files of the tree, unless they say otherwise: what each says beside that."""
 
     artifacts: Mapping[str, str]
     base: str = "alpine:3.19"
@@ -42,7 +42,11 @@ class Spec(NamedTuple):
 
 def built(engine: Engine, directory: Path, tag: str, spec: Spec) -> Done:
     """The build of a spec."""
-    lines = [f"  {name}: {{prebuilt: files/{name}, {fields}}}\n" for name, fields in spec.artifacts.items()]
+    artifacts = {
+        name: fields if "from:" in fields else f"prebuilt: files/{name}, {fields}"
+        for name, fields in spec.artifacts.items()
+    }
+    lines = [f"  {name}: {{{fields}}}\n" for name, fields in artifacts.items()]
     text = HEAD.format(base=spec.base) + "".join(lines) + TAIL.format(command=spec.command) + spec.more
     (directory / "appos.yaml").write_text(text)
     run = appos(cwd=directory)
@@ -137,9 +141,12 @@ def test_what_can_run_is_built_started_once_and_costs_no_byte(engine: Engine, tm
     artifacts = {
         "api": "install: /usr/local/bin/api, libc: static, smoke: [--version]",
         "script": "install: /usr/local/bin/script, smoke: [--version]",
+        # What Alpine's and Debian's own linkers make is laid out in another way.
+        "own": "from: {image: 'alpine:3.19', path: /bin/busybox}, install: /usr/local/bin/busybox, smoke: [--help]",
     }
     done = built(engine, tmp_path, tag, Spec(artifacts))
     assert done.status == 0, done.err
+    assert "/usr/local/bin/busybox --help: BusyBox" in done.out + done.err
     assert f"/usr/local/bin/script --version: version {tag}" in done.out + done.err
     history = engine.tell("history", "--no-trunc", "--format", "{{.CreatedBy}}\t{{.Size}}", tag)
     assert [line.split("\t")[1] for line in history.splitlines() if "inspect.sh" in line] == ["0B"]
@@ -194,6 +201,7 @@ def test_on_debian_the_loader_is_asked_for_versions(engine: Engine, tmp_path: Pa
     binaries.calling(tmp_path / "files" / "musl", musl, MUSL_LOADER)
     names = ("api", "new", "cxx", "lacking", "musl")
     artifacts = {name: f"install: /usr/local/bin/{name}" for name in names}
+    artifacts["own"] = "from: {image: 'debian:bookworm-slim', path: /bin/ls}, install: /usr/local/bin/own"
     done = built(engine, tmp_path, tag, Spec(artifacts, base="debian:bookworm-slim"))
     assert named(done) == {"new": ["B115"], "cxx": ["B115"], "lacking": ["B114"], "musl": ["B111"]}
     assert "add libpq5 to image.packages" in done.out + done.err
