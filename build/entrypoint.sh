@@ -89,13 +89,13 @@ unpack() (
         # Another container may be doing the same on the same volume; one that hangs is not waited for any longer.
         exec 9>"$versions/lock"
         tries=0
-        until flock -n 9 || [ "$tries" = 150 ]; do
+        until flock -n 9 || [ "$tries" = 50 ]; do
             sleep 0.2
             tries=$((tries + 1))
         done
         if ! intact "$1"; then
             # What is left of a start that was killed, and other versions: an older image, if it comes back, unpacks its own again.
-            [ "$tries" = 150 ] || find "$versions" -type f ! -name lock -exec rm -f {} +
+            [ "$tries" = 50 ] || find "$versions" -type f ! -name lock -exec rm -f {} +
             new=$(mktemp "$versions/new.XXXXXX")
             trap 'rm -f "$new"' EXIT
             sha256sum <"$packed" >"/run/appos/programs/$1.sum" &
