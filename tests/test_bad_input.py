@@ -243,6 +243,7 @@ MEANING = {
     "port -1": (GOOD.replace("8080", "-1"), "E026"),
     "a port of 5,000 digits": (GOOD.replace("8080", "9" * 5000), "E022"),
     "a privileged port": (GOOD.replace("8080", "443"), "E054"),
+    "a service's budget of 0": (GOOD.replace("3.22", "3.22, budget: {services: {web: 0B}}"), "E089"),
     "a budget of 0": (GOOD.replace("3.22", "3.22, budget: 0B"), "E089"),
     "a memory of 0": (GOOD.replace("user", "memory: 0B, user"), "E089"),
     "no processor": (GOOD + "limits: {cpus: '0'}\n", "E089"),
