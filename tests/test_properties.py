@@ -516,7 +516,8 @@ def test_settings_and_secrets_reach_the_services(case: Case, sh: str, every: boo
         for script in (*app.first_start, *app.before_services):
             sandbox.program(f"/usr/local/lib/{name}/hooks/{os.path.basename(script)}", "exit 0")
         for artifact in app.packed:
-            sums = f"{hashlib.sha256(b'unpacked').hexdigest()}  -\n"
+            checksum = hashlib.sha256(b"unpacked").hexdigest()
+            sums = f"{checksum}  - {len('unpacked')} {checksum}  -\n"
             packed = f"usr/local/share/{name}/packed/{artifact.name}"
             grow(sandbox.root, {packed: "unpacked", f"{packed}.sum": sums})
         told = {key: value for key, value in told.items() if key in made.spec.get("settings", {})}

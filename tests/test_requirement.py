@@ -41,7 +41,7 @@ def test_the_ten_files_are_there() -> None:
 def test_production_has_the_three_stages_and_the_libraries_of_convex() -> None:
     bases = {name: stage["base"] for name, stage in stages("Dockerfile").items()}
     assert bases.pop("convex-libraries").startswith("ghcr.io/get-convex/convex-backend:")
-    assert bases.pop("convex-packed") == "alpine:3.19"
+    assert bases.pop("convex-packed") == bases.pop("backend-packed") == "alpine:3.19"
     assert bases == {"dashboard": "node:20-alpine", "backend": "golang:1.22-alpine", "runtime": "alpine:3.19"}
 
 
@@ -75,7 +75,10 @@ def test_the_backend_is_built_with_cgo_and_stripped_to_build_main() -> None:
     assert "-o main" in build
     assert any("apk add" in line and "gcc" in line and "musl-dev" in line for line in instructions(stage, "RUN"))
     copied = instructions(stages("Dockerfile")["runtime"], "COPY")
-    assert any("--from=backend /build/main /usr/local/bin/appos-backend" in line for line in copied)
+    assert "COPY --from=backend-packed /packed/root/ /" in copied
+    packed = stages("Dockerfile")["backend-packed"]
+    assert "COPY --chmod=0755 --from=backend /build/main content" in instructions(packed, "COPY")
+    assert any("root/usr/local/bin/appos-backend" in line for line in instructions(packed, "RUN"))
 
 
 def test_local_copies_what_is_already_built() -> None:

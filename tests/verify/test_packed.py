@@ -25,7 +25,7 @@ PACKED = Path(__file__).parent / "packed"
 SIZE = 40_000_000
 """Of the program: as long as it takes to unpack, it can be killed."""
 
-KILLS = 5
+KILLS = 4
 STORED = "/usr/local/share/packed/packed/program"
 PLACE = "/data/.packed/programs/program"
 OPTIONS = ("--read-only", "--tmpfs", "/run/packed:mode=1777", "--cap-drop", "ALL")

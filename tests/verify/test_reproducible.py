@@ -52,6 +52,20 @@ def test_two_builds_have_the_same_layers(engine: Engine, images: list[str]) -> N
     assert layers.differences(*(layers.of(engine, image) for image in images)) == []
 
 
+def test_each_difference_is_named(engine: Engine, images: list[str]) -> None:
+    one = layers.of(engine, images[0])
+    entries = dict(one[-1].entries)
+    name = next(reversed(entries))
+    entries[name] = entries[name]._replace(mode=0o600, content="other")
+    other = [*one[:-1], one[-1]._replace(entries=entries)]
+    found = layers.differences(one, other)
+    assert [line.split(" is ")[0] for line in found] == [
+        f"layer {len(one) - 1}: {name}: mode",
+        f"layer {len(one) - 1}: {name}: content",
+    ]
+    assert layers.differences(one, one[:-1]) == [f"{len(one)} layers and {len(one) - 1}"]
+
+
 def test_an_image_has_the_time_of_its_commit(engine: Engine, images: list[str]) -> None:
     assert {engine.inspect(image)["Created"] for image in images} == {"2023-11-14T22:13:20Z"}
 
