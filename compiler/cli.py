@@ -116,7 +116,7 @@ def _outputs() -> Sequence[str]:
 @click.version_option(__version__, "-V", "--version", prog_name=NAME, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(ctx: click.Context, /, **given: Any) -> int:
-    r"""Compile one appos.yaml into every build file of an all-in-one container.
+    """Compile one appos.yaml into every build file of an all-in-one container.
 
     Without a command: read the spec, write the files that changed, say which.
 
@@ -276,7 +276,7 @@ def _checks() -> Sequence[str]:
 @click.option("--list", "listed", is_flag=True, help="List the checks and what each promises, and do nothing.")
 @click.pass_obj
 def verify(options: commands.Options, /, **given: Any) -> int:
-    r"""Build the image, boot the container, and see that it does what the spec says.
+    """Build the image, boot the container, and see that it does what the spec says.
 
     On your own engine, under names, a port and volumes of its own, which are
     removed in the end.
@@ -333,7 +333,7 @@ def verify(options: commands.Options, /, **given: Any) -> int:
 )
 @click.pass_obj
 def lock(options: commands.Options, /, **given: Any) -> int:
-    r"""Pin what the image is made from: digests of images, versions of packages.
+    """Pin what the image is made from: digests of images, versions of packages.
 
     Writes appos.lock beside the spec: what is missing is added, what is not
     needed any more is removed, and everything else stays as it is.
@@ -381,7 +381,7 @@ def lock(options: commands.Options, /, **given: Any) -> int:
 @click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
 @click.pass_obj
 def size(options: commands.Options, /, **given: Any) -> int:
-    r"""Show who asked for each byte of a built image, and hold it against the budget.
+    """Show who asked for each byte of a built image, and hold it against the budget.
 
     Reads the spec's own image from the engine, or the one that is named, or an
     archive of one.
@@ -413,7 +413,7 @@ def size(options: commands.Options, /, **given: Any) -> int:
 @click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
 @click.pass_context
 def sbom(ctx: click.Context, /, **given: Any) -> int:
-    r"""List what an image is made of: packages, modules, artifacts, who wants each.
+    """List what an image is made of: packages, modules, artifacts, who wants each.
 
     Reads the spec's own image from the engine, or the one that is named, or an
     archive of one; without a spec, what is in the image alone. The same image
@@ -454,7 +454,7 @@ def sbom(ctx: click.Context, /, **given: Any) -> int:
 )
 @click.pass_obj
 def inspect(options: commands.Options, /, paths: tuple[str, ...], **given: Any) -> int:
-    r"""Say whether executables, libraries and scripts can run in the image, and what they lack.
+    """Say whether executables, libraries and scripts can run in the image, and what they lack.
 
     Files, or all of those in a directory. Without any: what the spec takes
     ready-made from the tree, for its base and platforms.
@@ -490,7 +490,7 @@ def template(output: str) -> int:
 @cli.command()
 @click.argument("shell", type=click.Choice(("bash", "zsh", "fish")))
 def completion(shell: str) -> int:
-    r"""Print the completion script of a shell.
+    """Print the completion script of a shell.
 
     \b
     bash: eval "$(appos-compile completion bash)"    in ~/.bashrc
