@@ -13,7 +13,7 @@ from tests import layers
 from tests.verify import twins
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from compiler.verify.engine import Engine
 
@@ -74,21 +74,6 @@ def test_what_was_given_can_be_read_by_the_services(engine: Engine, images: list
     entries = {name: entry for layer in layers.of(engine, images[1]) for name, entry in layer.entries.items()}
     assert entries["srv/plain/deep"].mode == entries["srv/site/deep"].mode == 0o755
     assert entries["srv/plain/index.html"].mode == entries["srv/site/index.html"].mode == 0o644
-
-
-def test_equal_digests_can_be_had(
-    engine: Engine, checkouts: tuple[Path, Path], tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
-    """By the exporter that gives every file the time of the commit; not every engine has it."""
-    archives = [tmp_path / name for name in ("one.tar", "other.tar")]
-    for checkout, archive in zip(checkouts, archives, strict=True):
-        output = f"type=oci,dest={archive},rewrite-timestamp=true"
-        done = engine.call("buildx", *_build(checkout), "--output", output, str(checkout), timeout=600)
-        if "not supported for the docker driver" in done.err:
-            record_property("evidence", f"reproducible: equal content; {done.err.splitlines()[0]}")
-            return
-        assert done.status == 0, done.err
-    assert archives[0].read_bytes() == archives[1].read_bytes()
 
 
 def _built(engine: Engine, checkout: Path, name: str) -> None:
