@@ -152,7 +152,7 @@ def load(substitutes):
     names = [name for name in dict.fromkeys(needed()) if name.split(".")[0] not in WITHOUT]
     words = (substitutes, " ".join(WITHOUT), " ".join(names), " ".join(PROGRAMS))
     command = [sys.executable, "-IB", "-c", LOAD, *words]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True).stdout
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
     return {os.path.realpath(path) for path in output.splitlines()}
 
 

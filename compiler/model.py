@@ -56,6 +56,14 @@ class Family(NamedTuple):
     accounts: tuple[str, ...]
 
 
+class ServiceBudget(NamedTuple):
+    """What a service may take of the image, in bytes."""
+
+    service: str
+    uncompressed: int | None
+    compressed: int | None
+
+
 class Image(NamedTuple):
     """The image: what it is made from, and what it is called."""
 
@@ -69,7 +77,7 @@ class Image(NamedTuple):
     platforms: tuple[str, ...]
     budget: int | None
     budget_compressed: int | None
-    budget_services: tuple[tuple[str, int | None, int | None], ...]
+    budget_services: tuple[ServiceBudget, ...]
 
 
 class Build(NamedTuple):

@@ -551,6 +551,10 @@ def _compress(m: Maker) -> Any:
     return m.one(("zstd", "xz")) if m.mounts and not m.route["precompress"] else OMIT
 
 
+def _smoke(m: Maker) -> Any:
+    return m.one((OMIT, ["--version"], ["/usr/local/bin/it's", "-c", "$HOME \\ '"]))
+
+
 def _precompress(m: Maker) -> bool:
     m.route["precompress"] = m.chance(2)
     return bool(m.route["precompress"])
@@ -698,6 +702,8 @@ FIELDS: dict[str, dict[str, Make]] = {
         "libraries": _libraries,
         "precompress": _precompress,
         "compress": _compress,
+        "smoke": _smoke,
+        "uninspected": _list(("prebuilds/*", "a+b/**/c.node", "x")),
     },
     "artifact.from": {"image": _pick(*IMAGES), "path": _pick(*PATHS)},
     "build": {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from compiler import values as v
 from compiler.assemble.references import Data, text
-from compiler.model import Artifact, Build, Copy, Family, Fetch, Image
+from compiler.model import Artifact, Build, Copy, Family, Fetch, Image, ServiceBudget
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,7 +70,7 @@ def image(data: Data, family: Family) -> Image:
         platforms=tuple(image.get("platforms", ())),
         budget=uncompressed,
         budget_compressed=compressed,
-        budget_services=tuple((name, *_budget(most)) for name, most in services.items()),
+        budget_services=tuple(ServiceBudget(name, *_budget(most)) for name, most in services.items()),
     )
 
 

@@ -24,10 +24,11 @@ TAKEN = frozenset(
 
 SCRIPTS = frozenset(
     (
-        *("allowed", "asking", "began", "born", "child", "children", "every", "failures", "file", "generate", "group"),
-        *("holder", "kept", "layout", "left", "length", "limit", "line", "list", "made_of", "main", "name", "new"),
-        *("now", "other", "permanent", "process", "run", "secret", "service", "since", "state", "status", "sum"),
-        *("times", "versions", "volume", "written"),
+        *("allowed", "asking", "began", "born", "child", "children", "ended", "every", "failures", "file"),
+        *("generate", "group", "holder", "kept", "late", "layout", "left", "length", "limit", "line", "list"),
+        *("made_of", "main", "mode", "name", "new", "now", "other", "owner", "packed", "packed_sum", "pause"),
+        *("permanent", "process", "program", "run", "secret", "service", "since", "size", "state", "status"),
+        *("sum", "times", "tries", "versions", "volume", "whole", "written"),
     )
 )
 """Variables of the container's scripts: one of the same name would change what they do, or be changed by them."""

@@ -18,7 +18,9 @@ MANAGER = re.compile(
 )
 """Where apk, dpkg, apt and debconf keep what they know."""
 
-BYTE_CODE = re.compile(r"^(?P<directory>.*/)(?:__pycache__/(?P<name>[^/]+?)\.[a-z]+-?\d+[^/]*|(?P<alone>[^/]+))\.pyc$")
+BYTE_CODE = re.compile(
+    r"^(?P<directory>.*/)(?<!/__pycache__/)(?:__pycache__/(?P<name>[^/]+?)\.[a-z]+-?\d+[^/]*|(?P<alone>[^/]+))\.pyc$"
+)
 """Beside its source in a directory of its own, or in the source's place: https://peps.python.org/pep-3147/."""
 
 INFO = re.compile(r"^/var/lib/dpkg/info/(?P<name>[a-z0-9.+-]+)(:[a-z0-9]+)?\.[a-z0-9]+$")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import zstandard
 
 from compiler.sbom import cyclonedx
 from compiler.verify.trial import FLAVOURS, Trial
@@ -92,12 +93,14 @@ def purls(document: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize("built", [ROOT], indirect=True, ids=["appos"])
 def test_the_flagship_has_the_modules_that_go_names(built: tuple[Trial, Path], tmp_path: Path) -> None:
     trial, directory = built
-    program = tmp_path / "program"
+    packed, program = tmp_path / "packed", tmp_path / "program"
     container = trial.engine.tell("create", trial.image).strip()
     try:
-        trial.engine.tell("cp", f"{container}:/usr/local/bin/appos-backend", str(program))
+        trial.engine.tell("cp", f"{container}:/usr/local/share/appos/packed/backend", str(packed))
     finally:
         trial.engine.tell("rm", container)
+    with packed.open("rb") as source, program.open("wb") as target:
+        zstandard.ZstdDecompressor().copy_stream(source, target)
     listed = tools.output(tools.call([tools.program("go"), "version", "-m", str(program)]))
     lines = [line.split("\t") for line in listed.splitlines() if line.startswith("\tdep\t")]
     modules = {line[2]: line[3] for line in lines}
