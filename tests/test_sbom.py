@@ -106,9 +106,11 @@ def image(method: str = "zstd") -> bytes:
         config={"Labels": {"org.opencontainers.image.title": "shop"}},
         history=[
             "ADD base",
-            "RUN /bin/sh -c apk add --no-cache curl nginx redis supervisor zstd     "
-            r"&& sed -i 's/^\([^:]*:[^:]*\):[0-9]*:/\1::/' /etc/shadow     "
-            "&& rm -rf /etc/shadow- /var/log/apk.log # buildkit",
+            (
+                "RUN /bin/sh -c apk add --no-cache curl nginx redis supervisor zstd     "
+                r"&& sed -i 's/^\([^:]*:[^:]*\):[0-9]*:/\1::/' /etc/shadow     "
+                "&& rm -rf /etc/shadow- /var/log/apk.log # buildkit"
+            ),
             "COPY",
             "COPY",
             "COPY",
