@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from license_expression import get_spdx_licensing
 
@@ -61,6 +61,7 @@ FIELDS = st.lists(
 
 
 @given(FIELDS)
+@example("( AND MIT")
 @settings(max_examples=300, deadline=None)
 def test_no_text_makes_an_invalid_expression(text: str) -> None:
     valid(licences.stated(text))
