@@ -165,7 +165,15 @@ def _expression(text: str) -> Licence | None:
     try:
         # A word in parentheses of more than a few levels is no licence, and would cost more than it tells.
         tree = licensing.parse(text) if text.count("(") <= LONGEST // 100 else None
-    except (ExpressionError, ExpressionParseError, ValueError, AssertionError, TypeError, AttributeError, RecursionError):
+    except (
+        ExpressionError,
+        ExpressionParseError,
+        ValueError,
+        AssertionError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):
         # The parser has no one way to refuse what it cannot read.
         return None
     if tree is None:
