@@ -10,6 +10,7 @@ import pytest
 from compiler.errors import HostError
 from compiler.verify import engine as engines
 from tests import lab
+from tests.browsing import axe, browser
 from tests.container import Container, running_flagship
 
 if TYPE_CHECKING:
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from compiler.verify.engine import Engine
+
+
+__all__ = ("axe", "browser")
+"""Here, since two browsers of one process would be in each other's way."""
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

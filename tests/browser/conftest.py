@@ -1,13 +1,10 @@
-"""A browser of the system's, without anything that would leave this machine by itself."""
+"""The dashboard in a browser, and the option that takes its pictures."""
 
 from __future__ import annotations
 
-import shutil
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
 
 from tests.browser.dashboard import Dashboard
 
@@ -17,17 +14,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
     from tests.browser.flagship import Flagship
-
-FLAGS = [
-    # The sandbox needs what containers and CI machines do not give; the only page opened is our own.
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -42,17 +28,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in pictures]
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "no Chromium: install the package chromium"
-    expect.set_options(timeout=10_000)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def dashboard(browser: Browser, flagship: Flagship) -> Iterator[Dashboard]:
     """The dashboard, open, in a window of its own that nothing has been stored in."""
@@ -61,9 +36,3 @@ def dashboard(browser: Browser, flagship: Flagship) -> Iterator[Dashboard]:
     dashboard.open()
     yield dashboard
     context.close()
-
-
-@pytest.fixture(scope="session")
-def axe() -> str:
-    """The source of axe-core."""
-    return resources.files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")

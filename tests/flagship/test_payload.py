@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.compiled import ROOT
+from tests.readers.tools import PROGRAM_PATH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-GO = os.environ | {"GOTOOLCHAIN": "go1.22.12", "CGO_ENABLED": "1"}
+GO = os.environ | {"PATH": PROGRAM_PATH, "GOTOOLCHAIN": "go1.22.12", "CGO_ENABLED": "1"}
 """The version that the production image is built with."""
 
 STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.5.1"
@@ -22,7 +23,7 @@ STATICCHECK = "honnef.co/go/tools/cmd/staticcheck@v0.5.1"
 
 def needed(*programs: str) -> None:
     """Skip where a tool is missing; in continuous integration that is a failure."""
-    missing = [program for program in programs if not shutil.which(program)]
+    missing = [program for program in programs if not shutil.which(program, path=PROGRAM_PATH)]
     if missing and os.environ.get("CI"):
         pytest.fail(f"{', '.join(missing)} not installed")
     if missing:
