@@ -152,8 +152,11 @@ class Traces:
         place = path
         while place != "/" and (place == path or place.count("/") >= DEEP):
             if place not in self._named:
-                word = re.compile(rf"(?<![\w.-]){re.escape(place.lstrip('/'))}(?![\w.-])")
-                self._named[place] = [name for name, text in self._scripts.items() if word.search(text)]
+                plain = place.lstrip("/")
+                # Nearly every file is named nowhere, and an expression of its own for each would take most of the time.
+                naming = [(name, text) for name, text in self._scripts.items() if plain in text]
+                word = rf"(?<![\w.-]){re.escape(plain)}(?![\w.-])"
+                self._named[place] = [name for name, text in naming if re.search(word, text)]
             if self._named[place]:
                 return self._named[place][0] if len(self._named[place]) == 1 else ""
             place = posixpath.dirname(place)
