@@ -34,6 +34,17 @@ CONTRADICTIONS = (
     ("force", "diff", "--force writes, --diff does not: leave one out"),
 )
 
+# What several commands take.
+FILE = click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+ENGINE = click.option(
+    "--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers."
+)
+IMAGE = click.argument("image", required=False, default="", metavar="[IMAGE|ARCHIVE]")
+LOCAL = click.option(
+    "--local", is_flag=True, help="The image is made from Dockerfile.local; otherwise its history tells."
+)
+PRODUCTION = click.option("--production", is_flag=True, help="The image is made from Dockerfile.")
+
 
 class _Commands(click.Group):
     """A group that knows what somebody may have meant by a command that does not exist."""
@@ -228,7 +239,7 @@ def explain(code: str) -> int:
 
 
 @cli.command()
-@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@FILE
 @click.pass_obj
 def show(options: commands.Options, file: str | None) -> int:
     """Print the complete model, with presets and defaults filled in, as YAML."""
@@ -237,8 +248,7 @@ def show(options: commands.Options, file: str | None) -> int:
     try:
         text = showing.model(file or options.file)
     except SpecError as error:
-        complain(commands.reported(error.problems, options))
-        return error.exit_code
+        return commands.rejected(error, options.color)
     click.echo(text, nl=False)
     return 0
 
@@ -250,7 +260,7 @@ def _checks() -> Sequence[str]:
 
 
 @cli.command()
-@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@FILE
 @click.option("--local", is_flag=True, help="Verify Dockerfile.local; with --production, both.")
 @click.option("--production", is_flag=True, help="Verify Dockerfile: what is verified if nothing is said.")
 @click.option(
@@ -271,7 +281,7 @@ def _checks() -> Sequence[str]:
     show_default=True,
     help="How results are reported.",
 )
-@click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
+@ENGINE
 @click.option("--clean", metavar="NAME", help="Remove what an earlier verification left; it said the name.")
 @click.option("--list", "listed", is_flag=True, help="List the checks and what each promises, and do nothing.")
 @click.pass_obj
@@ -311,7 +321,7 @@ def verify(options: commands.Options, /, **given: Any) -> int:
 
 @cli.command()
 @click.argument("names", nargs=-1)
-@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@FILE
 @click.option("--update", is_flag=True, help="Move the pins of these NAMES: images or packages; without a name, all.")
 @click.option("--check", is_flag=True, help="Write nothing; exit with 1 if something is out of date or unsupported.")
 @click.option("--offline", is_flag=True, help="Ask no registry: take the digests that the engine has.")
@@ -322,7 +332,7 @@ def verify(options: commands.Options, /, **given: Any) -> int:
     show_default=True,
     help="How results are reported.",
 )
-@click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
+@ENGINE
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
@@ -356,11 +366,11 @@ def lock(options: commands.Options, /, **given: Any) -> int:
 
 
 @cli.command()
-@click.argument("image", required=False, default="", metavar="[IMAGE|ARCHIVE]")
-@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@IMAGE
+@FILE
 @click.option("--build", is_flag=True, help="Build the image first, under the name that the spec gives it.")
-@click.option("--local", is_flag=True, help="The image is made from Dockerfile.local; otherwise its history tells.")
-@click.option("--production", is_flag=True, help="The image is made from Dockerfile.")
+@LOCAL
+@PRODUCTION
 @click.option("--check", is_flag=True, help="Exit with 1 if the image is over the spec's budget.")
 @click.option(
     "--against",
@@ -378,7 +388,7 @@ def lock(options: commands.Options, /, **given: Any) -> int:
     help="How the sizes are reported.",
 )
 @click.option("-o", "--output", default="", metavar="FILE", type=click.Path(), help="Write the report to a file.")
-@click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
+@ENGINE
 @click.pass_obj
 def size(options: commands.Options, /, **given: Any) -> int:
     """Show who asked for each byte of a built image, and hold it against the budget.
@@ -398,10 +408,10 @@ def size(options: commands.Options, /, **given: Any) -> int:
 
 
 @cli.command()
-@click.argument("image", required=False, default="", metavar="[IMAGE|ARCHIVE]")
-@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
-@click.option("--local", is_flag=True, help="The image is made from Dockerfile.local; otherwise its history tells.")
-@click.option("--production", is_flag=True, help="The image is made from Dockerfile.")
+@IMAGE
+@FILE
+@LOCAL
+@PRODUCTION
 @click.option(
     "--format",
     type=click.Choice(("cyclonedx", "spdx", "licences")),
@@ -410,7 +420,7 @@ def size(options: commands.Options, /, **given: Any) -> int:
     help="CycloneDX 1.6 or SPDX 2.3, both as JSON, or a table of the licences.",
 )
 @click.option("-o", "--output", default="", metavar="FILE", type=click.Path(), help="Write to a file.")
-@click.option("--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers.")
+@ENGINE
 @click.pass_context
 def sbom(ctx: click.Context, /, **given: Any) -> int:
     """List what an image is made of: packages, modules, artifacts, who wants each.
@@ -434,7 +444,7 @@ def sbom(ctx: click.Context, /, **given: Any) -> int:
 
 @cli.command()
 @click.argument("paths", metavar="[FILE]...", nargs=-1, type=click.Path())
-@click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The spec.")
+@FILE
 @click.option("--base", metavar="IMAGE", default="", help="The base image that it has to run on, such as alpine:3.19.")
 @click.option(
     "--platform", metavar="PLATFORM", default="", help="The platform, such as linux/arm64; otherwise this one."

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from compiler.drift import Change, Plan
+    from compiler.pipeline import Result
 
 FINE, STALE = 0, 1
 
@@ -100,6 +101,39 @@ def attempt(options: Options) -> Outcome:
     except HostError as error:
         problem = Problem("error", error.message, None, error.hint)
         return Outcome(error.exit_code, _machine((), (problem,), options), refusal(error))
+
+
+def rejected(error: SpecError, color: str) -> int:
+    """Say what is wrong with a spec; return the exit status."""
+    from compiler.guard import complain
+
+    complain(reported(error.problems, Options(color=color)))
+    return error.exit_code
+
+
+def stale(result: Result, file: str) -> bool:
+    """Whether the outputs are not what the spec compiles to; if so, says what to do."""
+    from compiler.guard import complain
+
+    directory = os.path.dirname(file) or "."
+    plan = write.plan(os.path.join(directory, result.app.output), result.files, within=directory)
+    found = bool(plan.changes or plan.edited or plan.interrupted)
+    if found:
+        command = Options(file=file).command
+        complain(f"error: {result.app.output} is not what {file} compiles to\n  = help: run {command} first\n")
+    return found
+
+
+def deliver(text: str, path: str) -> None:
+    """Write a report to a file, or to stdout where none is named; HostError if the file cannot be written."""
+    if not path:
+        sys.stdout.write(text)
+        return
+    try:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise HostError(f"{path}: {error.strerror or error}") from None
 
 
 def refusal(error: HostError) -> str:

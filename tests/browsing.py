@@ -27,9 +27,9 @@ FLAGS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     from playwright.sync_api import expect, sync_playwright
 
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert path, "no Chromium: install the package chromium"
     expect.set_options(timeout=10_000)
     with sync_playwright() as playwright:

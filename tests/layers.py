@@ -31,11 +31,9 @@ class Entry(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """What a layer holds, in its order; the times apart."""
+    """What a layer holds, in its order."""
 
-    digest: str
     entries: dict[str, Entry]
-    times: dict[str, float]
 
 
 def of(engine: Engine, image: str) -> list[Layer]:
@@ -45,8 +43,7 @@ def of(engine: Engine, image: str) -> list[Layer]:
         file.seek(0)
         with tarfile.open(fileobj=file) as archive:
             manifest = json.loads(_read(archive, "manifest.json"))[0]
-            digests = json.loads(_read(archive, manifest["Config"]))["rootfs"]["diff_ids"]
-            return [_layer(archive, name, digest) for name, digest in zip(manifest["Layers"], digests, strict=True)]
+            return [_layer(archive, name) for name in manifest["Layers"]]
 
 
 def differences(first: list[Layer], second: list[Layer]) -> list[str]:
@@ -75,8 +72,8 @@ def _read(archive: tarfile.TarFile, name: str) -> bytes:
     return file.read()
 
 
-def _layer(archive: tarfile.TarFile, name: str, digest: str) -> Layer:
-    entries, times = {}, {}
+def _layer(archive: tarfile.TarFile, name: str) -> Layer:
+    entries = {}
     with tarfile.open(fileobj=archive.extractfile(name)) as layer:
         for member in layer:
             file = layer.extractfile(member) if member.isreg() else None
@@ -88,5 +85,4 @@ def _layer(archive: tarfile.TarFile, name: str, digest: str) -> Layer:
                 content=hashlib.sha256(file.read()).hexdigest() if file else "",
                 attributes=tuple(sorted((k, v) for k, v in member.pax_headers.items() if k not in PAX_TIMES)),
             )
-            times[member.name] = member.mtime
-    return Layer(digest, entries, times)
+    return Layer(entries)

@@ -60,10 +60,7 @@ def run(options: Options) -> int:
         try:
             app = pipeline.compile_spec(options.file).app
         except SpecError as error:
-            sys.stderr.write(
-                commands.reported(error.problems, commands.Options(file=options.file, color=options.color))
-            )
-            return error.exit_code
+            return commands.rejected(error, options.color)
     if not app and not options.base and not options.root:
         raise ValueError(
             f"there is no {options.file} to say where the file goes: add --base, such as alpine:3.19, or --root"

@@ -51,8 +51,7 @@ def run(options: Options) -> int:
         document, app, problems = _read(options.file)
         lock = _existing(lock_of(options.file), replaced=options.update and not options.names)
     except SpecError as error:
-        sys.stderr.write(commands.reported(error.problems, commands.Options(file=options.file, color=options.color)))
-        return error.exit_code
+        return commands.rejected(error, options.color)
     want = wanted(app)
     before = renewing.pins(lock)
     asked = _asked(options, want, before)

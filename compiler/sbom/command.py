@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from compiler import commands, pipeline
 from compiler.errors import HostError, SpecError
+from compiler.guard import INTERRUPTED
 from compiler.image import archive
-from compiler.verify.trial import FLAVOURS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,8 +28,6 @@ LIBRARIES = {"cyclonedx": "cyclonedx", "spdx": "spdx_tools", "licences": "licens
 
 TITLE = "org.opencontainers.image.title"
 """The label that every generated Dockerfile sets."""
-
-INTERRUPTED = 130
 
 
 class Options(NamedTuple):
@@ -57,21 +55,13 @@ def run(options: Options) -> int:
         try:
             result = pipeline.compile_spec(options.file)
         except SpecError as error:
-            sys.stderr.write(
-                commands.reported(error.problems, commands.Options(file=options.file, color=options.color))
-            )
-            return error.exit_code
-    from compiler.size.command import write_text
-
+            return commands.rejected(error, options.color)
     try:
         text = _text(options, result)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         return INTERRUPTED
-    if options.output:
-        write_text(options.output, text)
-    else:
-        sys.stdout.write(text)
+    commands.deliver(text, options.output)
     return 0
 
 
@@ -110,13 +100,9 @@ def _read(options: Options, name: str, how: archive.Options) -> Image:
     from compiler.size import display
 
     path = archive.local_path(name) if options.image else None
-    live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
     if path is not None:
-        progress = display.Progress(name, None, live=live)
-        try:
+        with display.progress(name, None) as progress:
             return archive.read_path(path, "", how._replace(progress=progress))
-        finally:
-            progress.close()
     from compiler.image import source
     from compiler.verify import engine as engines
 
@@ -124,30 +110,21 @@ def _read(options: Options, name: str, how: archive.Options) -> Image:
     said = source.said(engine, name)
     if said is None:
         raise HostError(f"{engine.client} has no image {name}", "build it first, or name another image or an archive")
-    progress = display.Progress(name, said.size, live=live)
-    try:
+    with display.progress(name, said.size) as progress:
         return source.read(engine, name, how._replace(progress=progress))
-    finally:
-        progress.close()
 
 
 def _spec(options: Options, result: Result, image: Image) -> Spec:
     """How the image was made: from that one of the Dockerfiles which fits its history best, unless somebody said so."""
     from compiler.sbom.inventory import Spec
-    from compiler.size.steps import origins, steps
+    from compiler.size.steps import dockerfiles, fitting, origins
 
-    flavours = [flavour for flavour in FLAVOURS if not options.flavours or flavour.name in options.flavours]
-    found = [
-        (flavour, file.content, origins(steps(result.app, file.content), image.layers, None))
-        for flavour in flavours
-        for file in result.files
-        if file.path == flavour.dockerfile
-    ]
-    if not found:
+    texts = dockerfiles(result, options.flavours)
+    if not texts:
         # Switched off under outputs: the image was made from another one.
         return Spec(result.app, origins([], image.layers, 0), _locks(options, result), "local" in options.flavours)
-    flavour, text, layers = max(found, key=lambda made: sum(origin.step is not None for origin in made[2]))
-    return Spec(result.app, layers, _locks(options, result), flavour.name == "local", text)
+    flavour, layers = fitting(result.app, texts, image.layers, None)
+    return Spec(result.app, layers, _locks(options, result), flavour == "local", texts[flavour])
 
 
 def _locks(options: Options, result: Result) -> Mapping[str, tuple[str, Lock]]:

@@ -13,7 +13,7 @@ from compiler.image import packages as managers
 from compiler.image.model import Entry
 from compiler.size import demand, traces
 from compiler.size.report import COMPILER, NOBODY, SHARED, LayerSize, Owner, Part, Report, Share, Stray
-from compiler.size.steps import EXTRA, origins, steps
+from compiler.size.steps import EXTRA, fitting
 from compiler.values import plain
 
 if TYPE_CHECKING:
@@ -72,9 +72,7 @@ def report(image: Image, app: App, dockerfiles: Mapping[str, str], known: Known,
 
     It was built from that one of the Dockerfiles, by the names of their flavours, which fits its history best.
     """
-    candidates = {name: origins(steps(app, text), image.layers, known.base) for name, text in dockerfiles.items()}
-    flavour = max(candidates, key=lambda name: sum(origin.step is not None for origin in candidates[name]))
-    made_by = candidates[flavour]
+    flavour, made_by = fitting(app, dockerfiles, image.layers, known.base)
     counted = [_counts_links(layer, known) for layer in image.layers]
     pieces = list(_pieces(image, app, made_by, counted))
     layers = tuple(_layers(image, pieces, made_by, known))

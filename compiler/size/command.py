@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from compiler import commands, pipeline, write
+from compiler import commands, pipeline
 from compiler.errors import HostError, SpecError
+from compiler.guard import INTERRUPTED, interruptible
 from compiler.image import archive, model, packages
 from compiler.size import advice, attribute, budget, compared, contents, display, formats, markdown, numbers, treemap
+from compiler.size.steps import dockerfiles
 from compiler.verify.trial import FLAVOURS
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from compiler.model import App
     from compiler.pipeline import Result
     from compiler.size.report import Report
-
-INTERRUPTED = 130
 
 
 class Options(NamedTuple):
@@ -52,22 +51,14 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
 
 def run(options: Options) -> int:
     """Measure an image; return 0, 1 if it is over its budget, 2 for the spec. HostError: no engine, no such image."""
-    compilation = commands.Options(file=options.file, color=options.color)
     try:
         result = pipeline.compile_spec(options.file)
     except SpecError as error:
-        sys.stderr.write(commands.reported(error.problems, compilation))
-        return error.exit_code
-    directory = os.path.dirname(options.file) or "."
-    plan = write.plan(os.path.join(directory, result.app.output), result.files, within=directory)
-    if options.build and (plan.changes or plan.edited or plan.interrupted):
-        sys.stderr.write(
-            f"error: {result.app.output} is not what {options.file} compiles to\n"
-            f"  = help: run {compilation.command} first\n"
-        )
+        return commands.rejected(error, options.color)
+    if options.build and commands.stale(result, options.file):
         return 1
     try:
-        with _terminated():
+        with interruptible():
             return _run(options, result)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -89,13 +80,10 @@ def _run(options: Options, result: Result) -> int:
         with suppress(OSError):
             os.makedirs(os.path.dirname(file), exist_ok=True)
         earlier = numbers.parse(_text(file))
-        write_text(file, numbers.render(earlier | {report.flavour: numbers.of(report, app)}))
+        commands.deliver(numbers.render(earlier | {report.flavour: numbers.of(report, app)}), file)
     short = options.check and options.format == "human"
     text = budget.verdict(report) if short else FORMATS[options.format](report)
-    if options.output:
-        write_text(options.output, text)
-    else:
-        sys.stdout.write(text)
+    commands.deliver(text, options.output)
     if report.over and options.check and not (short and not options.output):
         sys.stderr.write(budget.verdict(report))
     return int(options.check and bool(report.over))
@@ -126,8 +114,7 @@ def measured(options: Options, result: Result, given: str) -> Report:
     else:
         with _reading(options, app, name, os.path.getsize(path) if os.path.isfile(path) else None) as how:
             image, known = archive.read_path(path, "", how), attribute.Known()
-    flavours = [flavour for flavour in FLAVOURS if not options.flavours or flavour.name in options.flavours]
-    texts = {f.name: file.content for f in flavours for file in result.files if file.path == f.dockerfile}
+    texts = dockerfiles(result, options.flavours)
     if not texts:
         raise HostError("the spec switches the Dockerfile off, so nobody can tell what the image was made from")
     report = attribute.report(image, app, texts, known, budget.budget(app))
@@ -159,15 +146,11 @@ def _from_engine(options: Options, app: App, name: str) -> tuple[Image, attribut
 @contextmanager
 def _reading(options: Options, app: App, name: str, total: int | None) -> Iterator[archive.Options]:
     """How to read an image, with a line on the terminal that says how far it has come."""
-    live = sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb")
-    progress = display.Progress(name, total, live=live)
     looks = {packages.LOOK: model.keep(packages.wanted), contents.LOOK: contents.look()}
     lasting = options.format in ("markdown", "html")
     compress = options.compressed or lasting or budget.compresses(budget.budget(app))
-    try:
+    with display.progress(name, total) as progress:
         yield archive.Options(looks, compress, progress)
-    finally:
-        progress.close()
 
 
 def _text(path: str) -> str:
@@ -176,27 +159,3 @@ def _text(path: str) -> str:
             return file.read()
     except (OSError, ValueError):
         return ""
-
-
-def write_text(path: str, text: str) -> None:
-    """Write a report to a file; HostError if that cannot be done."""
-    try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-    except OSError as error:
-        raise HostError(f"{path}: {error.strerror or error}") from None
-
-
-@contextmanager
-def _terminated() -> Iterator[None]:
-    """A termination ends the client just as Ctrl-C does."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

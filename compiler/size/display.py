@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from compiler.size.report import Part, Report
 
 MOST_PARTS = 5
@@ -104,6 +108,16 @@ def grown(report: Report) -> list[str]:
         indent = "  " if item.kind == "share" else "      package "
         lines.append(f"{item.after - item.before:>+15,}{indent}{item.name}  ({item.before:,} -> {item.after:,})")
     return lines
+
+
+@contextmanager
+def progress(name: str, total: int | None) -> Iterator[Progress]:
+    """Show how far the reading of an image has come, and take it back in the end."""
+    shown = Progress(name, total, live=sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb"))
+    try:
+        yield shown
+    finally:
+        shown.close()
 
 
 class Progress:

@@ -6,12 +6,14 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from compiler.size.report import Owner
+from compiler.verify.trial import FLAVOURS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from compiler.image.model import Layer
     from compiler.model import App
+    from compiler.pipeline import Result
 
 EXTRA = Owner("extra", "Dockerfile")
 """What the spec's own lines in the Dockerfile make."""
@@ -75,6 +77,21 @@ def origins(wanted: Sequence[Step], layers: Sequence[Layer], base: int | None) -
     if not any(matched) and len(layers) - base == len(wanted):
         matched[base:] = wanted
     return [Origin(base=index < base, step=step) for index, step in enumerate(matched)]
+
+
+def dockerfiles(result: Result, wanted: Sequence[str]) -> dict[str, str]:
+    """The Dockerfiles among a spec's outputs, by the names of their flavours: the wanted ones, or all."""
+    flavours = [flavour for flavour in FLAVOURS if not wanted or flavour.name in wanted]
+    return {f.name: file.content for f in flavours for file in result.files if file.path == f.dockerfile}
+
+
+def fitting(
+    app: App, dockerfiles: Mapping[str, str], layers: Sequence[Layer], base: int | None
+) -> tuple[str, list[Origin]]:
+    """The name of that Dockerfile which fits the history of the layers best, and the origin of each layer by it."""
+    candidates = {name: origins(steps(app, text), layers, base) for name, text in dockerfiles.items()}
+    best = max(candidates, key=lambda name: sum(origin.step is not None for origin in candidates[name]))
+    return best, candidates[best]
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:

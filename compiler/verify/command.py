@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from compiler import commands, pipeline, write
+from compiler import commands, pipeline
 from compiler.errors import SpecError
+from compiler.guard import INTERRUPTED, interruptible
 from compiler.verify import engine, formats
 from compiler.verify.display import Lines
 from compiler.verify.running import Run, rows, verify
 from compiler.verify.trial import FLAVOURS, remove
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from compiler.verify.result import Outcome
     from compiler.verify.trial import Trial
-
-INTERRUPTED = 130
 
 
 class Options(NamedTuple):
@@ -44,19 +39,12 @@ def promises() -> dict[str, str]:
 
 def run(options: Options) -> int:
     """Verify what the spec compiles to; return 0, 1 if a promise was not kept, 2 for the spec. HostError: no engine."""
-    compilation = commands.Options(file=options.file, color=options.color)
     try:
         result = pipeline.compile_spec(options.file)
     except SpecError as error:
-        sys.stderr.write(commands.reported(error.problems, compilation))
-        return error.exit_code
+        return commands.rejected(error, options.color)
     directory = os.path.dirname(options.file) or "."
-    plan = write.plan(os.path.join(directory, result.app.output), result.files, within=directory)
-    if plan.changes or plan.edited or plan.interrupted:
-        sys.stderr.write(
-            f"error: {result.app.output} is not what {options.file} compiles to\n"
-            f"  = help: run {compilation.command} first\n"
-        )
+    if commands.stale(result, options.file):
         return 1
     found = engine.find(options.engine)
     human = options.format == "human"
@@ -66,7 +54,7 @@ def run(options: Options) -> int:
     what = Run(result.app, directory, found, options.only, options.faults or _wants_fault(options.only), options.keep)
     outcomes = []
     try:
-        with _signals():
+        with interruptible():
             for flavour in wanted:
                 outcome, trial = verify(what, flavour, display)
                 outcomes.append(outcome)
@@ -103,20 +91,3 @@ def _closing(outcome: Outcome, trial: Trial, *, keep: bool) -> None:
             f"  to remove it again:    appos-compile verify --clean {trial.project}",
         ]
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-@contextmanager
-def _signals() -> Iterator[None]:
-    """A termination cleans up just as Ctrl-C does; a second signal does not stop the cleaning."""
-
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

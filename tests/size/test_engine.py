@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from compiler import guard
 from compiler.image import archive, source
-from compiler.size import command, numbers
+from compiler.size import numbers
 from tests.running import ROOT, appos, environment, flagship
 from tests.running import command as words
 
@@ -159,7 +160,7 @@ def test_ctrl_c_leaves_no_child_behind(engine: Engine, name: str, tmp_path: Path
     assert _saving(name)
     running.send_signal(signal.SIGINT)
     _, told = running.communicate(timeout=30)
-    assert running.returncode == command.INTERRUPTED
+    assert running.returncode == guard.INTERRUPTED
     assert told.splitlines()[-1] == "interrupted"
     assert not _saving(name)
 
