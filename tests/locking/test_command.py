@@ -215,9 +215,9 @@ def test_a_slow_registry_ends_with_the_time_it_is_given(tree: Path, host: str) -
     with servers.stub(lambda _: servers.Reply(200, b"{" * 100, pause=1)) as slow:
         spec = tree / "appos.yaml"
         spec.write_text(spec.read_text("utf-8").replace(f"{host}/golang", f"{slow.host}/golang"), "utf-8")
-        run = locked(tree, "--timeout", "1")
+        run = locked(tree, "--timeout", "4")
     assert run.status == 3
-    assert f"{slow.host}/golang:1.22-alpine: there was no answer within 1 seconds" in run.out
+    assert f"{slow.host}/golang:1.22-alpine: there was no answer within 4 seconds" in run.out
     assert "1 failed, 1 pinned" in run.out
 
 
