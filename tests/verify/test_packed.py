@@ -25,7 +25,7 @@ PACKED = Path(__file__).parent / "packed"
 SIZE = 40_000_000
 """Of the program: as long as it takes to unpack, it can be killed."""
 
-KILLS = 4
+KILLS = 6
 STORED = "/usr/local/share/packed/packed/program"
 PLACE = "/data/.packed/programs/program"
 OPTIONS = ("--read-only", "--tmpfs", "/run/packed:mode=1777", "--cap-drop", "ALL")
@@ -93,6 +93,13 @@ class Box:
         words = ("--detach", "--volume", f"{self.volume}:/data", "--label", self.volume, "--entrypoint", "sh")
         return self.engine.tell("run", *words, version.image, "-c", script).strip()
 
+    def ends_while_unpacking(self, version: Version, seconds: float) -> None:
+        """Run a container whose process 1 ends so long after unpacking has begun; the kernel kills the others."""
+        begun = f"ls {PLACE}/new.* {PLACE}/{version.checksum} 2>/dev/null"
+        script = f'/usr/local/lib/packed/entrypoint.sh & until [ -n "$({begun})" ]; do :; done; sleep {seconds:.3f}'
+        words = (*OPTIONS, *RIGHTS, "--volume", f"{self.volume}:/data", "--label", self.volume, "--entrypoint", "sh")
+        self.engine.tell("run", *words, version.image, "-c", script)
+
     def files(self, version: Version) -> list[str]:
         """What there is of the program on the volume, by checksum and name."""
         found = self.shell(version, f"find {PLACE} -type f ! -name lock ! -name '*.checked' -exec sha256sum {{}} +")
@@ -158,10 +165,13 @@ def test_a_start_that_is_killed_at_any_moment_leaves_nothing_broken(
     box.stop()
     box.shell(version, f"rm -rf {PLACE}")
     unfinished = 0
-    for _ in range(KILLS):
-        name = box.start(version)
-        time.sleep(dice.uniform(0, whole / 2))
-        box.engine.tell("kill", name)
+    for number in range(KILLS):
+        if number % 2:
+            box.ends_while_unpacking(version, dice.uniform(0, whole / 20))
+        else:
+            name = box.start(version)
+            time.sleep(dice.uniform(0, whole / 2))
+            box.engine.tell("kill", name)
         box.stop()
         found = box.shell(version, f"mkdir -p {PLACE}; ls {PLACE}")
         unfinished += any(file.startswith("new.") for file in found)
