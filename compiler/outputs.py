@@ -34,7 +34,7 @@ def _inspected(app: App) -> bool:
     return bool(app.inspected)
 
 
-BUILD_ONLY = ("trim.py", "inspect.sh")
+BUILD_ONLY = ("settle.sh", "trim.py", "inspect.sh")
 """What a Dockerfile runs, and the image does not keep."""
 
 OUTPUTS = (
@@ -53,6 +53,7 @@ OUTPUTS = (
     Output("supervisord.py", 0o755, _supervised),
     Output("listener.sh", 0o755, _supervised),
     Output("database.sh", 0o755, lambda app: app.database is not None),
+    Output("settle.sh", 0o755, _always),
     Output("trim.py", 0o755, _trimmed),
     Output("inspect.sh", 0o755, _inspected),
 )

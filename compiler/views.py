@@ -58,16 +58,31 @@ def is_prebuilt(artifact: Artifact, local: bool) -> bool:
     return bool(artifact.prebuilt) and (local or not made)
 
 
-def given(app: App, local: bool) -> list[tuple[str, str]]:
-    """What the image takes from the spec's directory with the modes it has there: a name for each, and its path."""
+def is_plain(artifact: Artifact) -> bool:
+    """Whether the image has the artifact as it is made, or lies there: neither packed nor compressed file by file."""
+    return not (artifact.compress or artifact.precompress)
+
+
+def given(app: App, local: bool) -> list[str]:
+    """Where a stage keeps what the image takes from the spec's directory with the modes it has there."""
     taken = [
-        (artifact.name, artifact.prebuilt)
+        f"/files/{artifact.name}{artifact.install}"
         for artifact in app.artifacts
-        if is_prebuilt(artifact, local) and not (artifact.precompress or artifact.compress or artifact.mode)
+        if is_prebuilt(artifact, local) and is_plain(artifact) and not artifact.mode
     ]
     if app.database and app.database.migrations:
-        taken.append((".migrations", f"{app.database.migrations}/"))
+        taken.append(f"/files/.config{app.share}/migrations")
     return taken
+
+
+def content(artifact: Artifact, local: bool) -> str:
+    """Where the stage of an artifact that is compressed file by file keeps it, below /build."""
+    return artifact.build.output if artifact.build and not is_prebuilt(artifact, local) else "content"
+
+
+def is_settled(artifact: Artifact, app: App) -> bool:
+    """Whether the owner is known before packages are installed."""
+    return artifact.owner == "root" or artifact.owner in app.accounts
 
 
 def settled_first(artifacts: Iterable[Artifact]) -> list[Artifact]:

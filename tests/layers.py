@@ -20,10 +20,11 @@ PAX_TIMES = ("mtime", "atime", "ctime")
 
 
 class Entry(NamedTuple):
-    """A file of a layer, without its time."""
+    """A file of a layer."""
 
     kind: str
     mode: int
+    time: float
     owner: tuple[int, int, str, str]
     link: str
     content: str
@@ -47,7 +48,7 @@ def of(engine: Engine, image: str) -> list[Layer]:
 
 
 def differences(first: list[Layer], second: list[Layer]) -> list[str]:
-    """What differs between two images other than times, a line each."""
+    """What differs between two images, a line each."""
     found = [] if len(first) == len(second) else [f"{len(first)} layers and {len(second)}"]
     for number, (one, other) in enumerate(zip(first, second, strict=False)):
         found += [f"layer {number}: {line}" for line in _compared(one.entries, other.entries)]
@@ -80,6 +81,7 @@ def _layer(archive: tarfile.TarFile, name: str) -> Layer:
             entries[member.name] = Entry(
                 kind=member.type.decode(),
                 mode=member.mode,
+                time=member.mtime,
                 owner=(member.uid, member.gid, member.uname, member.gname),
                 link=member.linkname,
                 content=hashlib.sha256(file.read()).hexdigest() if file else "",

@@ -63,7 +63,7 @@ ADDITIONS = {
     ),
     "nginx server, a location at the end": _before("nginx.conf", "    }\n}\n", "\n" + PING),
     "Dockerfile, at the end": _before("Dockerfile", "ENTRYPOINT", "COPY motd /etc/motd\n"),
-    "Dockerfile, among the copies": _before("Dockerfile", "COPY --chmod=0644 schema", "RUN touch /etc/marker\n"),
+    "Dockerfile, among the copies": _before("Dockerfile", "COPY --from=image.files", "RUN touch /etc/marker\n"),
     "Dockerfile, after the packages": _before("Dockerfile", "COPY --from=dashboard", "RUN adduser -D -H tester\n"),
     "Dockerfile, a stage": _before(
         "Dockerfile", "\n# The image\n", "\nFROM alpine:3.24 AS tool\nRUN apk add --no-cache jq=1.8\n"

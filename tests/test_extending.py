@@ -104,7 +104,7 @@ def test_a_preset_and_a_case_touch_only_data(repository: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     build = repository / "tests" / "cases" / "burrow" / "build"
     assert "--port=7070 --root=/data/holes" in (build / "start-service.sh").read_text()
-    assert "RUN apk add --no-cache gopherd nginx supervisor" in (build / "Dockerfile").read_text()
+    assert "apk add --no-cache gopherd nginx supervisor" in (build / "Dockerfile").read_text()
     assert "\nHOLES_TOKEN=\n" in (build / ".env").read_text()
     supervisord = (build / "supervisord.conf").read_text()
     assert re.search(r"\[program:holes\].*?stopsignal=INT\nstopwaitsecs=3\n", supervisord, re.DOTALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tarfile
 from typing import TYPE_CHECKING, Any
 
@@ -97,10 +98,19 @@ def usual() -> Layers:
                 Item("/usr/local/bin/tool", kind=tarfile.SYMTYPE, target="/run/small/programs/tool"),
             ]
         else:
-            *sources, target = text.split()[1:]
-            names = [target + source.rpartition("/")[2] if target.endswith("/") else target for source in sources]
-            made[text] = [Item(name, b"f" * (100 + len(name))) for name in names]
+            copied = (
+                re.findall(rf"^COPY .*{text.split()[1]}.*", DOCKERFILE, re.MULTILINE)[:-1]
+                if "/files/" in text
+                else [text]
+            )
+            made[text] = [Item(name, b"f" * (100 + len(name))) for line in copied for name in _targets(line)]
     return made
+
+
+def _targets(copy: str) -> list[str]:
+    """Where in the image the files lie that an instruction copies, there or into the tree of a layer."""
+    *sources, target = re.sub(r"/files/[^/]+/", "/", re.sub(r" --\S+", "", copy)).split()[1:]
+    return [target + source.rpartition("/")[2] if target.endswith("/") else target for source in sources]
 
 
 def report(directory: Path, layers: Layers, known: attribute.Known | None = None, **options: Any) -> Report:

@@ -51,11 +51,10 @@ def image(directory: Path, name: str = "image.tar", api: int = 50000, layout: st
             layers[text] = archives.packages(*ASKED, others=BASE)
         elif text.startswith("RUN"):
             layers[text] = [Item("/etc/passwd", b"api:x\n")]
-        elif text.endswith("/api"):
+        elif text == "COPY /files/api/ /":
             layers[text] = [Item("/usr/local/bin/api", b"a" * api)]
         else:
-            target = text.split()[-1]
-            layers[text] = [Item(target + "file" if target.endswith("/") else target, b"script")]
+            layers[text] = [Item(f"{result.app.library}/entrypoint.sh", b"script")]
     archives.save(directory / name, list(layers.values()), list(layers), layout)
     return sum(len(item.content) for items in layers.values() for item in items)
 

@@ -27,7 +27,7 @@ def project(tmp_path: Path) -> Path:
         layer({"/usr/local/bin/tool": noise(5 * SIZE)}),
         layer({"/tmp/left": noise()}),  # noqa: S108 - a path in an image
     ]
-    archives.save(tmp_path / "image.tar", layers, ["base", "COPY tool /usr/local/bin/tool # buildkit", "RUN"])
+    archives.save(tmp_path / "image.tar", layers, ["base", "COPY /files/tool/ / # buildkit", "RUN"])
     return tmp_path
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from compiler.model import Artifact, File, Path, Service
     from compiler.rules.context import Context
 
-STAGES = ("scratch", "context", "given")
+STAGES = ("scratch", "context")
 """Names that no stage may have: https://docs.docker.com/reference/build-checks/reserved-stage-name/"""
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NEEDED = (
     *("Dockerfile", "entrypoint.sh", "start-service.sh", "watch-service.sh", "listener.sh", "supervisord.py"),
-    *("supervisord.conf", "nginx.conf", "database.sh", "trim.py", "inspect.sh"),
+    *("supervisord.conf", "nginx.conf", "database.sh", "settle.sh", "trim.py", "inspect.sh"),
 )
 """Outputs that others refer to, so that they cannot be switched off."""
 
