@@ -18,12 +18,15 @@ setup: .venv/.run .venv/.generated .venv/.bytecode  ## Set up .venv with the com
 test: readers lab .venv/.generated  ## Run every test: with the real readers of each format, and with real containers
 	@status=0; \
 	$(call pytest,units) $(addprefix --ignore=,$(CONTAINERS)) || status=1; \
-	$(call pytest,containers) --numprocesses 3 --dist loadfile tests/verify tests/flagship tests/size || status=1; \
+	$(call pytest,containers) --numprocesses 3 --dist loadfile --no-loadscope-reorder $(LONGEST) $(MOSTLY_WAITING) || status=1; \
 	$(call pytest,browser) tests/browser tests/pages || status=1; \
 	exit $$status
 
-# Tests with containers mostly wait, so several run at once; the others keep a processor busy, and one page at a time is open.
-CONTAINERS = tests/verify tests/flagship tests/size tests/browser tests/pages
+# Tests with containers mostly wait, so several run at once, what takes longest first; the others keep a processor busy, and one
+# page at a time is open.
+LONGEST = tests/verify/test_faults.py tests/flagship
+MOSTLY_WAITING = tests/verify tests/flagship tests/size
+CONTAINERS = $(MOSTLY_WAITING) tests/browser tests/pages
 pytest = .venv/bin/python -m pytest $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml) $(PYTEST_ARGS)
 
 check: .venv/.test  ## Lint and check types

@@ -71,6 +71,7 @@ class Image(NamedTuple):
     family: Family
     reference: str
     packages: tuple[str, ...]
+    remove: tuple[str, ...]
     labels: tuple[tuple[str, str], ...]
     timezone: str
     trim: bool
@@ -193,6 +194,7 @@ class Service(NamedTuple):
     secrets: tuple[str, ...]
     files: tuple[File, ...]
     packages: tuple[str, ...]
+    remove: tuple[str, ...]
     capabilities: tuple[str, ...]
     writable: tuple[str, ...]
     brings_users: tuple[str, ...]
@@ -465,6 +467,11 @@ class App(NamedTuple):
             wanted.update(self.image.family.http_packages)
         named = {package.split("=")[0].split("~")[0] for package in self.image.packages}
         return tuple(sorted(p for p in wanted if p in self.image.packages or p not in named))
+
+    @property
+    def removed(self) -> tuple[str, ...]:
+        """What the packages leave and nobody needs, as shell patterns: sorted, each once."""
+        return tuple(sorted({*self.image.remove, *(path for service in self.services for path in service.remove)}))
 
     @property
     def packed(self) -> tuple[Artifact, ...]:

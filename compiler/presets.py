@@ -16,7 +16,7 @@ Path = tuple["str | int", ...]
 Marks = dict[Path, Mark]
 Places = tuple[tuple[Marks, Marks], ...]
 
-ADDED = ("packages", "capabilities", "writable")
+ADDED = ("packages", "remove", "capabilities", "writable")
 """Lists to which a spec adds; every other list is replaced."""
 
 EXCLUSIVE = (("http", "tcp", "exec"), ("content", "template", "source"))

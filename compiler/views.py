@@ -80,7 +80,7 @@ def content(artifact: Artifact, local: bool) -> str:
     return artifact.build.output if artifact.build and not is_prebuilt(artifact, local) else "content"
 
 
-def is_settled(artifact: Artifact, app: App) -> bool:
+def owner_known(artifact: Artifact, app: App) -> bool:
     """Whether the owner is known before packages are installed."""
     return artifact.owner == "root" or artifact.owner in app.accounts
 

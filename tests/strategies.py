@@ -539,6 +539,10 @@ def _packages(m: Maker) -> list[str]:
     return m.some(("curl", "ca-certificates", "git=2.43.0-r0", "bash~5", "libstdc++", "g++>=13", "nginx@edge"), 0, 3)
 
 
+def _removed(m: Maker) -> list[str]:
+    return m.some(("/usr/share/doc", "/var/lib/x/*", "/etc/.pwd.lock", "/opt/w@1/a?.b=c,d", "/usr/*/man"), 0, 3)
+
+
 def _trim(m: Maker) -> Any:
     """Not where another than the supervisor uses Python."""
     presets_of_python = ("gunicorn", "uvicorn")
@@ -676,6 +680,7 @@ FIELDS: dict[str, dict[str, Make]] = {
             name: m.one((m.line(4000), 5, True))
             for name in m.some(("a", "org.opencontainers.image.title", "b-c.d"), 0, 3)
         },
+        "remove": _removed,
         "timezone": _pick("Europe/Berlin", "UTC", "Etc/GMT+3"),
         "trim": _trim,
         "platforms": _list(("linux/amd64", "linux/arm64")),
@@ -740,6 +745,7 @@ FIELDS: dict[str, dict[str, Make]] = {
         "secrets": lambda m: m.some(m.secrets, 0, 2),
         "files": _files,
         "packages": _packages,
+        "remove": _removed,
         "capabilities": _list(("NET_BIND_SERVICE", "SYS_NICE", "CHOWN")),
         "writable": _list(("/var/cache/x", "/opt/w@1", "/var/log/y")),
         "accounts": _list(("www", "redis-x", "app")),

@@ -64,6 +64,7 @@ def image(data: Data, family: Family) -> Image:
         family=family,
         reference=f"{image.get('name', data['name'])}:{image.get('tag', 'local')}",
         packages=tuple(image.get("packages", ())),
+        remove=tuple(image.get("remove", ())),
         labels=tuple(sorted(labels.items())),
         timezone=image.get("timezone", ""),
         trim=image.get("trim", False),

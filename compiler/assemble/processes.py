@@ -66,6 +66,7 @@ def services(
                     for key, file in service.get("files", {}).items()
                 ),
                 packages=tuple(service.get("packages", ())),
+                remove=tuple(service.get("remove", ())),
                 capabilities=tuple(service.get("capabilities", ())),
                 writable=tuple(service.get("writable", ())),
                 brings_users=(*service.get("accounts", ()), *((gateway["user"],) if gateway else ())),

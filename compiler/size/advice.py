@@ -158,7 +158,7 @@ def initial_data(ground: Ground) -> Iterator[Advice]:
     yield from _advice(
         "initial-data",
         "of data in /var/lib that installing packages made, and that is on no volume",
-        "delete it in the step that makes it, if the services keep their data elsewhere",
+        "name it in image.remove, if the services keep their data elsewhere",
         [Place(directory, count) for directory, count in made.items()],
     )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from compiler.verify.engine import EngineError
 from tests import layers
 from tests.verify import twins
 
@@ -32,7 +33,9 @@ def checkouts(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     shutil.copytree(TWICE, one, dirs_exist_ok=True)
     spec = one / "appos.yaml"
     if request.param != "alpine:3.19":
-        spec.write_text(spec.read_text().replace("'alpine:3.19', trim: true", f"'{request.param}'"))
+        text = spec.read_text().replace("'alpine:3.19', trim: true", f"'{request.param}'")
+        # Its package makes a database and a key when it is installed.
+        spec.write_text(text.replace("services:\n", "services:\n  db: {preset: postgresql}\n"))
     twins.compiled(one)
     shutil.copytree(one, other)
     for path in (other, *other.rglob("*")):
@@ -81,7 +84,14 @@ def test_what_was_given_can_be_read_by_the_services(engine: Engine, images: list
 
 
 def _built(engine: Engine, checkout: Path, name: str) -> None:
-    engine.tell(*_build(checkout), "--tag", name, str(checkout), timeout=600)
+    words = (*_build(checkout), "--tag", name, str(checkout))
+    try:
+        engine.tell(*words, timeout=900)
+    except EngineError as error:
+        # Nothing comes from a cache here, so that a name server that is away for a moment is noticed.
+        if "Temporary failure resolving" not in str(error):
+            raise
+        engine.tell(*words, timeout=900)
 
 
 def _build(checkout: Path) -> tuple[str, ...]:
