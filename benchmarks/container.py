@@ -176,8 +176,9 @@ def loaded(side: Side) -> dict[str, Memory]:
 def rebuilds(sides: Sequence[Side], context: str, samples: Samples, runs: int) -> dict[str, list[str]]:
     """Build again after a line has changed in the backend; return what each did needlessly."""
     needless: dict[str, list[str]] = {}
+    container_build.change(context)
     for side in sides:
-        # The base images may be others by now, which is no change of the backend.
+        # The base images may be others by now, and a build without a cache leaves none for what a compiler keeps.
         side.build()
     for _ in range(min(runs, REBUILDS)):
         container_build.change(context)

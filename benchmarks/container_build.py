@@ -32,13 +32,15 @@ def steps(progress: str) -> list[Step]:
 def needless(found: list[Step], progress: str) -> list[str]:
     """What was done although a line of the backend was all that changed.
 
-    Its stage may copy the source and compile it, and the last stage may put its files in place again; no more.
+    Its stage may copy the source and compile it, the program may be packed anew, and the last stage may put its files
+    in place again and look whether they could run; no more.
     """
     last = {step.stage for step in found if "--from=backend" in step.text}
     done = []
     for step in found:
         compiles = step.stage == "backend" and re.match(r"COPY backend/ |RUN .*go build", step.text)
-        if step.ran and not compiles and not (step.stage in last and step.text.startswith("COPY ")):
+        follows = step.stage in last and re.match(r"COPY |RUN .*(zstd -q|/inspect\.sh)", step.text)
+        if step.ran and not compiles and not follows:
             done.append(f"[{step.stage}] {step.text[:60]}")
     fetched = sum(progress.count(f" {word}") for word in FETCHES)
     return done + ([f"{fetched} downloads"] if fetched else [])

@@ -72,8 +72,9 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "sh_export": quoting.shell_export,
 }
 
-GLOBALS: Mapping[str, Any] = {"limit": 5, "window": 60}
-"""How many unexpected ends of a service, within how many seconds, are too many."""
+GLOBALS: Mapping[str, Any] = {"limit": 5, "window": 60, "epoch": 946_684_800}
+"""How many unexpected ends of a service, within how many seconds, are too many; and the time of an image's files, in
+seconds since 1970: 1 January 2000, since archivers and caches take earlier times for none."""
 
 
 @lru_cache(maxsize=2)
