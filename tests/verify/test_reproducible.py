@@ -73,8 +73,9 @@ def test_each_difference_is_named(engine: Engine, images: list[str]) -> None:
     assert layers.differences(one, one[:-1]) == [f"{len(one)} layers and {len(one) - 1}"]
 
 
-def test_an_image_has_the_time_of_its_commit(engine: Engine, images: list[str]) -> None:
+def test_with_the_time_of_its_commit_it_is_the_same_image(engine: Engine, images: list[str]) -> None:
     assert {engine.inspect(image)["Created"] for image in images} == {"2023-11-14T22:13:20Z"}
+    assert len({engine.inspect(image)["Id"] for image in images}) == 1
 
 
 def test_what_was_given_can_be_read_by_the_services(engine: Engine, images: list[str]) -> None:
