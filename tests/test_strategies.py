@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from compiler import load, pipeline, resources
@@ -18,6 +18,7 @@ from tests.strategies import FIELDS, FREE, Case, cases, write
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+ROUNDS = 4
 SCHEMA: dict[str, Any] = json.loads(resources.read("schema", "appos.schema.json"))
 
 
@@ -80,7 +81,6 @@ def test_the_specs_are_valid_and_every_field_occurs() -> None:
     @settings(
         max_examples=500,
         deadline=None,
-        derandomize=True,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
@@ -100,8 +100,12 @@ def test_the_specs_are_valid_and_every_field_occurs() -> None:
             except SpecError as error:
                 refused.extend(f"{p.code} {p.message}" for p in error.problems if p.severity == "error")
 
-    look()
     fields = {(name, field) for name, node in known().items() for field in node["properties"]}
+    # What is drawn depends on what else has been imported, too: rare fields may take more than one round.
+    for number in range(ROUNDS):
+        seed(number)(look)()
+        if fields <= set(seen):
+            break
     assert sorted(fields - set(seen)) == []
     assert any(field == "x-" for _, field in seen)
     assert len(refused) <= total * 0.05, Counter(refused).most_common(10)
