@@ -59,8 +59,7 @@ _NGINX_ROUTE = {
 }
 _DOCKERFILE = {
     "ENV TZ": ("image", "timezone"),
-    "RUN apk add": ("image", "packages"),
-    "RUN apt-get": ("image", "packages"),
+    "    apt-get update": ("image", "packages"),
     "    && apt-get install": ("image", "packages"),
     "    apk add": ("image", "packages"),
     "LABEL": ("image", "labels"),
@@ -292,6 +291,9 @@ def _env_key(line: str, _: Sequence[str], app: App) -> Path | str | None:
 
 
 def _dockerfile_key(line: str, before: Sequence[str], app: App) -> Path | None:
+    if line.startswith("COPY ") and any(each.endswith(" AS image.files") for each in before):
+        tree, target = re.search(r" /files/([^/]+)/", line), line.rsplit(maxsplit=1)[-1]
+        return next((a.path for a in app.artifacts if (a.name == tree[1] if tree else a.install == target)), None)
     if "# The image" not in before:
         starts = [index for index, each in enumerate(before) if each.startswith("FROM ")]
         stage = [line] if line.startswith("FROM ") else list(before[starts[-1] :]) if starts else [""]
@@ -307,9 +309,6 @@ def _dockerfile_key(line: str, before: Sequence[str], app: App) -> Path | None:
         return (*built.path, "build", field) if built and field else None
     if line.startswith("FROM "):
         return ("image", "base")
-    if line.startswith("COPY "):
-        target = line.rsplit(maxsplit=1)[-1]
-        return next((artifact.path for artifact in app.artifacts if artifact.install == target), None)
     if line.startswith("STOPSIGNAL "):
         return None if app.supervised else (*app.services[0].path, "stop", "signal")
     return next((key for start, key in _DOCKERFILE.items() if line.startswith(start)), None)

@@ -45,7 +45,6 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
         views.basename,
         views.bind,
         views.brings_glibc,
-        views.content,
         views.context,
         views.dirname,
         views.executed,

@@ -75,11 +75,6 @@ def given(app: App, local: bool) -> list[str]:
     return taken
 
 
-def content(artifact: Artifact, local: bool) -> str:
-    """Where the stage of an artifact that is compressed file by file keeps it, below /build."""
-    return artifact.build.output if artifact.build and not is_prebuilt(artifact, local) else "content"
-
-
 def owner_known(artifact: Artifact, app: App) -> bool:
     """Whether the owner is known before packages are installed."""
     return artifact.owner == "root" or artifact.owner in app.accounts

@@ -19,9 +19,15 @@ artifacts:
   same: {from: {image: "example.org/tool:1", path: /bin/same}, install: /usr/bin/same, libc: glibc}
   other:
     {from: {image: "example.org/tool:1", path: /bin/o}, install: /usr/bin/other, libc: glibc, libraries: "debian:12"}
-services: {web: {preset: nginx}}
-routes: {/: {static: site}}
-"""
+  docs:
+    fetch: {url: "https://example.org/docs.tar.gz", sha256: "%s", unpack: true, path: docs-1.0/html}
+    install: /srv/docs
+    precompress: true
+    mode: "0750"
+    owner: web
+services: {web: {preset: nginx}, more: {command: [/usr/bin/same], user: web}}
+routes: {/: {static: site}, /docs/: {static: docs}}
+""" % ("0" * 64)
 
 
 def stages(tmp_path: Path, name: str) -> dict[str, Any]:
@@ -46,6 +52,13 @@ def test_the_local_form_of_it_as_well(tmp_path: Path) -> None:
     made = stages(tmp_path, "Dockerfile.local")
     assert copies(made["site"]) == [("", ["dist"], "/build/content")]
     assert ("site", ["/build/content"], "/srv/www") in copies(made["image"])
+
+
+def test_a_directory_of_an_archive_is_copied_with_its_mode_and_owner(tmp_path: Path) -> None:
+    made = stages(tmp_path, "Dockerfile")["image"]
+    assert ("docs", ["/build/content/docs-1.0/html"], "/srv/docs") in copies(made)
+    copy = next(each["code"] for each in made["instructions"] if each["code"].endswith(" /srv/docs"))
+    assert copy.startswith("COPY --chown=web --chmod=0750 ")
 
 
 def test_libraries_are_found_beside_the_program_or_where_it_is_copied_to(tmp_path: Path) -> None:

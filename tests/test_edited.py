@@ -353,6 +353,28 @@ def test_what_belongs_into_no_committed_file(project: Path, edit: Edit, advice: 
     assert not _proposals(result.err)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("COPY --chmod=0755 bin/api /files/api/", "COPY --chmod=0700 bin/api /files/api/"),
+        ("COPY --from=image.files /files/api/ /", "COPY --from=image.files /files/other/ /"),
+    ],
+)
+def test_a_file_leads_to_its_artifact_in_the_tree_and_in_the_image(tmp_path: Path, old: str, new: str) -> None:
+    (tmp_path / "appos.yaml").write_text(
+        "version: 1\nname: small\nimage: {base: 'alpine:3.24'}\n"
+        "artifacts:\n  api: {prebuilt: bin/api, install: /usr/local/bin/api, mode: '0755'}\n"
+        "services: {api: {command: [/usr/local/bin/api], user: api}}\n"
+    )
+    assert appos(cwd=tmp_path).status == 0
+    advice = next(
+        line
+        for line in _refused(tmp_path, Edit("Dockerfile", old, new)).err.splitlines()
+        if line.startswith("To keep line ")
+    )
+    assert " artifacts.api" in advice
+
+
 @pytest.mark.parametrize("name", NEITHER)
 def test_an_edit_that_no_key_makes_is_kept_by_a_template(project: Path, name: str) -> None:
     edit = NEITHER[name]
