@@ -158,6 +158,7 @@ BROKEN = {
     "a layer that says more than it has": _oci(_lying(size=10**12)),
     "a layer with a size beyond all measure": _oci(_lying(size=2**80)),
     "a layer with an endless name": _oci(_lying(size=2**30, type=tarfile.GNUTYPE_LONGNAME)),
+    "a layer with a name of many directories": _oci(archives.layer([Item("a/" * 5000 + "a", b"1")])),
     "a layer with a damaged header": _oci(archives.layer([Item("x", b"1" * 512)])[:1024] + b"damaged" * 200),
     "a layer with a negative size": _oci(_negative()),
     "a layer that is compressed and cut off": _oci(gzip.compress(GOOD)[:-12]),
@@ -211,6 +212,36 @@ def test_zstd_takes_a_library_which_is_named(tmp_path: Path, monkeypatch: pytest
 def test_a_path_that_comes_twice_in_a_layer_counts_once(tmp_path: Path) -> None:
     image = read(archives.save(tmp_path / "image.tar", [[Item("/x", b"first"), Item("/x", b"12")]]))
     assert image.layers[0].contents == 2
+
+
+@settings(max_examples=400)
+@given(data=st.data())
+def test_headers_are_read_as_tarfile_reads_them(data: st.DataObject) -> None:
+    form = data.draw(st.sampled_from([tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT]))
+    more = 3 * (form == tarfile.GNU_FORMAT)
+    texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=24)
+    ends = st.sampled_from(["", "a" * 99 + "/"]), st.sampled_from(["", "/"])
+    info = tarfile.TarInfo(data.draw(ends[0]) + data.draw(texts) + data.draw(ends[1]))
+    types = st.sampled_from(layer.USUAL_TYPES) | st.sampled_from([*tarfile.SUPPORTED_TYPES, b"?"])
+    info.linkname, info.type = data.draw(texts), data.draw(types)
+    info.size, info.mode = data.draw(st.integers(0, 2 ** (33 + more) - 1)), data.draw(st.integers(0, 0o7777))
+    info.uid, info.gid = (data.draw(st.integers(0, 2 ** (21 + more) - 1)) for _ in range(2))
+    header = bytearray(info.tobuf(form)[-512:])  # type: ignore[arg-type]
+    for _ in range(data.draw(st.integers(0, 3))):
+        header[data.draw(st.integers(0, 511))] = data.draw(st.sampled_from(b"\0 /017_-+\x80\xff"))
+    if data.draw(st.booleans()):
+        header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
+    known = tarfile.HeaderError, layer.LayerError
+    try:
+        wanted = layer.checked(tarfile.TarInfo.frombuf(bytes(header), "utf-8", "surrogateescape"))
+    except known:
+        with pytest.raises(known):
+            layer.Header.frombuf(bytes(header), "utf-8", "surrogateescape")
+        return
+    with suppress(layer.LayerError):  # what stands for a long name and the like is held to less
+        found = layer.Header.frombuf(bytes(header), "utf-8", "surrogateescape")
+        for field in ("name", "type", "linkname", "size", "mode", "uid", "gid"):
+            assert getattr(found, field) == getattr(wanted, field)
 
 
 @settings(max_examples=60)

@@ -14,12 +14,13 @@ import zlib
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from compiler.errors import HostError
-from compiler.image.layer import GZIP, ZSTD, Header, LayerError, Scan, checked, scan
+from compiler.image.layer import GZIP, ZSTD, Header, LayerError, Scan, contents, scan
 from compiler.image.model import Image, Layer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from compiler.image.layer import Stream
     from compiler.image.model import Look
 
 PIECE = 2**18
@@ -99,9 +100,8 @@ def read_stream(stream: IO[bytes], name: str, options: Options, chosen: str = ""
     try:
         # A stream may be compressed as a whole: tarfile sees to that.
         with tarfile.open(fileobj=stream, mode="r|*", bufsize=PIECE, tarinfo=Header) as tar:
-            while (member := tar.next()) is not None:
-                tar.members = []  # type: ignore[attr-defined]
-                _member(tar, checked(member), blobs, options)
+            for member, content in contents(tar, tar.fileobj):
+                _member(member, content, blobs, options)
     except LayerError as error:
         raise ArchiveError(f"{name} cannot be read as an image: {error}", _WHAT) from None
     except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
@@ -112,7 +112,21 @@ def read_stream(stream: IO[bytes], name: str, options: Options, chosen: str = ""
 _WHAT = "what `docker image save`, `podman save` or an OCI layout gives can be read"
 
 
-def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, blobs: _Blobs, options: Options) -> None:
+class _Limited:
+    """What belongs to one entry of the archive."""
+
+    def __init__(self, content: Stream, size: int) -> None:
+        self._content = content
+        self._left = size
+
+    def read(self, size: int, /) -> bytes:
+        """The next bytes, none after the last."""
+        piece = self._content.read(min(size, self._left))
+        self._left -= len(piece)
+        return piece
+
+
+def _member(member: tarfile.TarInfo, content: Stream, blobs: _Blobs, options: Options) -> None:
     name = os.path.normpath(member.name).lstrip("/")
     if name.startswith(".."):
         raise LayerError(f"{member.name} leads out of the archive")
@@ -120,9 +134,7 @@ def _member(tar: tarfile.TarFile, member: tarfile.TarInfo, blobs: _Blobs, option
         base = os.path.dirname(name) if member.issym() else ""
         blobs.aliases[name] = os.path.normpath(os.path.join(base, member.linkname))
     elif member.isreg():
-        content = tar.extractfile(member)
-        if content:
-            _blob(name, content, member.size, blobs, options)
+        _blob(name, _Limited(content, member.size), member.size, blobs, options)
 
 
 def _directory(path: str, options: Options) -> _Blobs:
@@ -155,12 +167,12 @@ def _file(directory: str, name: str, blobs: _Blobs, options: Options) -> None:
                 raise ArchiveError(f"{directory} cannot be read as an image: {error}") from None
 
 
-def _blob(name: str, content: IO[bytes], size: int, blobs: _Blobs, options: Options) -> None:
+def _blob(name: str, content: Stream, size: int, blobs: _Blobs, options: Options) -> None:
     head = content.read(512)
     if head.lstrip()[:1] in (b"{", b"["):
         if size > LARGEST_TEXT or len(blobs.texts) >= MOST_TEXTS:
             raise LayerError(f"{name} is too large for a description of an image ({size} bytes)")
-        blobs.texts[name] = head + content.read()
+        blobs.texts[name] = head + content.read(size)
         options.progress(size)
     elif head[257:262] == b"ustar" or head == bytes(512) or head[:2] == GZIP or head[:4] == ZSTD:
         if len(blobs.scans) >= MOST_LAYERS:

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from compiler.image.model import Entry, Image
     from compiler.image.packages import Package
@@ -27,6 +27,9 @@ INFO = re.compile(r"^/var/lib/dpkg/info/(?P<name>[a-z0-9.+-]+)(:[a-z0-9]+)?\.[a-
 
 DEEP = 3
 """Names in a directory's path from which on it says whose it is: every script names /etc and /var/lib."""
+
+WORD = re.compile(r"[\w.-]+")
+"""A name of a path, as scripts have it."""
 
 UNITS = "/lib/systemd/system/", "/usr/lib/systemd/system/", "/usr/lib/systemd/user/"
 UNIT = re.compile(r"^/var/lib/systemd/deb-systemd-(user-)?helper-(enabled|masked)/(.*/)?(?P<name>[^/]+?)(\.dsh-also)?$")
@@ -64,6 +67,8 @@ MADE = (
 )
 """What triggers and scripts of packages make: a path's beginning, and packages; the first that is there makes it."""
 
+ANY_MADE = re.compile("|".join(beginning for beginning, _ in MADE))
+
 
 def written_by_trim(path: str) -> bool:
     """Whether ``templates/trim.py.j2`` writes this file in place of what it removes."""
@@ -100,7 +105,9 @@ class Traces:
         self._targets = {entry.path: entry.target for entry in entries if entry.kind == "symlink"}
         self._configured = {self._real(path): package.name for package in state for path in package.configures}
         self._scripts = {package.name: package.scripts for package in state if package.scripts}
-        self._named: dict[str, list[str]] = {}
+        self._words = {word for text in self._scripts.values() for word in WORD.findall(text)}
+        self._told_of: dict[str, str] = {}
+        self._nearest_of: dict[str, str] = {}
         owners: dict[str, set[str]] = {}
         for package in state:
             for path in package.directories:
@@ -136,7 +143,7 @@ class Traces:
             source = self._listed(f"{code['directory']}{code['name'] or code['alone']}.py")
             if source:
                 return source
-        for beginning, names in MADE:
+        for beginning, names in MADE if ANY_MADE.match(path) else ():
             match = re.match(beginning, path)
             made = [name.format(**match.groupdict()) for name in names] if match else []
             known = next((name for name in made if name in self._packages), "")
@@ -149,18 +156,20 @@ class Traces:
 
     def _told(self, path: str) -> str:
         """The one package whose scripts name the path, or the nearest directory above it that any of them names."""
-        place = path
-        while place != "/" and (place == path or place.count("/") >= DEEP):
-            if place not in self._named:
-                plain = place.lstrip("/")
-                # Nearly every file is named nowhere, and an expression of its own for each would take most of the time.
-                naming = [(name, text) for name, text in self._scripts.items() if plain in text]
-                word = rf"(?<![\w.-]){re.escape(plain)}(?![\w.-])"
-                self._named[place] = [name for name, text in naming if re.search(word, text)]
-            if self._named[place]:
-                return self._named[place][0] if len(self._named[place]) == 1 else ""
-            place = posixpath.dirname(place)
-        return ""
+        told = self._told_by(path)
+        return _upwards(self._told_of, posixpath.dirname(path), self._told_directory) if told is None else told
+
+    def _told_directory(self, directory: str) -> str | None:
+        return self._told_by(directory) if directory.count("/") >= DEEP else ""
+
+    def _told_by(self, path: str) -> str | None:
+        """The package whose scripts name the path; empty where several do, None where none does."""
+        # Nearly every file is named nowhere, and to look into each script for each of them would take most of the time.
+        if not self._words.issuperset(WORD.findall(path)):
+            return None
+        place = re.compile(rf"(?<![\w.-]){re.escape(path.lstrip('/'))}(?![\w.-])")
+        found = [name for name, text in self._scripts.items() if place.search(text)]
+        return (found[0] if len(found) == 1 else "") if found else None
 
     def _linked(self, path: str) -> str:
         """The package of what a link leads to, over other links."""
@@ -175,11 +184,20 @@ class Traces:
 
     def _nearest(self, path: str) -> str:
         """The package that alone has the directory, or the nearest one above it that any package has."""
-        directory = posixpath.dirname(path)
-        while directory != "/":
-            if directory in self._only:
-                return self._only[directory]
-            if directory in self._directories:
-                return ""
-            directory = posixpath.dirname(directory)
-        return ""
+        return _upwards(self._nearest_of, posixpath.dirname(path), self._nearest_directory)
+
+    def _nearest_directory(self, directory: str) -> str | None:
+        return self._only.get(directory) or ("" if directory in self._directories else None)
+
+
+def _upwards(known: dict[str, str], directory: str, look: Callable[[str], str | None]) -> str:
+    """What ``look`` says of a directory, or of the nearest above it of which it says anything; ``known`` is filled."""
+    passed = []
+    while (found := known.get(directory)) is None:
+        passed.append(directory)
+        found = look(directory) if directory != "/" else ""
+        if found is not None:
+            break
+        directory = posixpath.dirname(directory)
+    known.update(dict.fromkeys(passed, found))
+    return found

@@ -86,7 +86,7 @@ def nginx(out: str, toolchain: str, source: str, pcre: str) -> None:
             cwd=tree,
             env={**tools, "TRIED_OUT": "yes"},
         )
-        # Configured by the build, not with it; this machine need not have a C library such as the one it tries things with.
+        # Configured by the build, not with it; and this machine need not have the C library.
         run("make", "-f", "objs/Makefile", "../pcre2/Makefile", cwd=tree, env={**tools, "TRIED_OUT": "yes"})
         run("make", "-j2", cwd=tree, env=tools)
         run("make", "install", f"DESTDIR={out}", cwd=tree)
