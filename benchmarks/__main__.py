@@ -12,7 +12,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, NamedTuple
 
-from benchmarks import specs
+from benchmarks import images, specs
 from benchmarks.processes import BARE, COMMAND, Case, interleaved, removed, saves
 
 if TYPE_CHECKING:
@@ -122,6 +122,18 @@ def within(directory: str) -> list[Figure]:
     ]
 
 
+def sizes(directory: str) -> list[Figure]:
+    """`size` of an image of 1 GB."""
+    return [
+        figure
+        for found in images.measured(directory)
+        for figure in (
+            Figure(f"size of 1 GB, from {found.what}", found.seconds, "s", 10, f"{found.seconds:.1f} s"),
+            Figure("peak memory of that", found.peak / 1e6, "MB", 200, f"{found.peak / 1e6:.0f} MB"),
+        )
+    ]
+
+
 def table(figures: Sequence[Figure]) -> str:
     """The figures as a table in Markdown."""
     rows = [("what", "median", "ratio or figure", "goal", "met")]
@@ -156,7 +168,7 @@ def main() -> int:
             mistaken = specs.mistaken(file.read())
         with open(os.path.join(directory, "mistaken.yaml"), "w", encoding="utf-8") as file:
             file.write(mistaken)
-        figures = [*processes(directory, options.rounds), *watch(directory), *within(directory)]
+        figures = [*processes(directory, options.rounds), *watch(directory), *within(directory), *sizes(directory)]
     print(table(figures))
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
