@@ -352,6 +352,13 @@ def test_what_makes_no_sense_is_refused_in_a_line(arguments: tuple[str, ...], st
     assert len(run.err.splitlines()) <= 4
 
 
+def test_a_pipe_is_refused_and_nobody_waits_for_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    run = appos("inspect", "pipe", *ALPINE, cwd=tmp_path)
+    assert run.status == 3
+    assert "pipe is not a file" in run.err
+
+
 def test_every_code_is_explained_and_no_other(tmp_path: Path) -> None:
     files = [ROOT / "templates" / "inspect.sh.j2", *(ROOT / "compiler" / "inspecting").glob("*.py")]
     told = {code for file in files for code in re.findall(r"\bB1\d\d\b", file.read_text())}

@@ -138,12 +138,13 @@ def read(path: str, shown: str = "") -> Facts:
     """The facts of the file at ``path``, which messages call ``shown``; HostError where it cannot be read."""
     shown = shown or path
     try:
+        # Opening a pipe would wait for somebody who writes to it.
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise HostError(f"{shown} is not a file", "name a file, or a directory")
+        run = bool(status.st_mode & 0o111)
         with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise HostError(f"{shown} is not a file", "name a file, or a directory")
             head = file.read(HEAD)
-            run = bool(status.st_mode & 0o111)
             if head.startswith(b"\x7fELF"):
                 return _elf(file, status.st_size)._replace(path=shown, run=run)
     except OSError as error:
