@@ -300,6 +300,91 @@ def test_in_a_directory_only_programs_count_and_what_is_declared_is_left_out(mad
     assert codes(appos("inspect", "--platform", "linux/amd64", cwd=tmp_path)) == []
 
 
+BUNDLE = """\
+version: 1
+name: shop
+image: {{base: {base}}}
+artifacts:
+  dist: {{prebuilt: dist, install: /opt/shop}}
+  extra: {{{extra}}}
+services:
+  api: {{command: [/opt/shop/bin/app], user: api, port: 8080}}
+"""
+AMD64 = ("--platform", "linux/amd64")
+RPATH, RUNPATH = 15, 29
+"""The tags of the dynamic table under which a file says where its libraries are."""
+
+
+def bundle(directory: Path, base: str = "debian:bookworm-slim", extra: str = "prebuilt: none, install: /none") -> None:
+    (directory / "appos.yaml").write_text(BUNDLE.format(base=base, extra=extra))
+
+
+def test_libraries_that_come_along_are_found_where_the_program_says(tmp_path: Path) -> None:
+    bundle(tmp_path)
+    library = binaries.library(tmp_path / "dist" / "lib" / "libzz.so.1")
+    program = binaries.calling(tmp_path / "dist" / "bin" / "app", library, GLIBC_LOADER, "-Wl,-rpath,$ORIGIN/../lib")
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == []
+    assert codes(appos("inspect", "dist", *DEBIAN, cwd=tmp_path)) == []
+    assert codes(appos("inspect", "dist/bin/app", *DEBIAN, cwd=tmp_path)) == []
+    (tmp_path / "elsewhere").mkdir()
+    library.rename(tmp_path / "elsewhere" / library.name)
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == ["B114"]
+    library.symlink_to(tmp_path / "elsewhere" / library.name)
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == ["B114"], "the link leads out of what is installed"
+    library.unlink()
+    binaries.calling(program, tmp_path / "elsewhere" / library.name, GLIBC_LOADER, "-Wl,-rpath,$ORIGIN/../../elsewhere")
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == ["B114"], "it lies beside what is installed"
+    assert codes(appos("inspect", "dist", *DEBIAN, cwd=tmp_path)) == ["B114"]
+
+
+def test_libraries_of_other_artifacts_are_found_where_they_are_installed(tmp_path: Path) -> None:
+    library = binaries.library(tmp_path / "vendor" / "libzz.so.1")
+    binaries.calling(tmp_path / "dist" / "bin" / "app", library, GLIBC_LOADER, "-Wl,-rpath,/opt/vendor")
+    for extra, expected in (
+        ("prebuilt: vendor, install: /opt/vendor", []),
+        ("prebuilt: vendor/libzz.so.1, install: /usr/lib/libzz.so.1", []),
+        ("prebuilt: vendor, install: /opt/other", ["B114"]),
+        ("from: {image: 'vendor:1', path: /lib}, install: /opt/vendor", []),
+        ("from: {image: 'vendor:1', path: /lib}, install: /opt/vendor/other", ["B114"]),
+    ):
+        bundle(tmp_path, extra=extra)
+        assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == expected, extra
+
+
+def test_a_library_that_comes_along_must_have_what_is_wanted_of_it(tmp_path: Path) -> None:
+    bundle(tmp_path)
+    library = binaries.library(tmp_path / "dist" / "lib" / "libzz.so.1", "ZZ_2")
+    binaries.calling(tmp_path / "dist" / "bin" / "app", library, GLIBC_LOADER, "-Wl,-rpath,$ORIGIN/../lib")
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == []
+    binaries.library(library, "ZZ_1")
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == ["B115"]
+
+
+@pytest.mark.parametrize(
+    ("loader", "base", "tag", "found"),
+    [
+        (GLIBC_LOADER, DEBIAN, RUNPATH, False),
+        (GLIBC_LOADER, DEBIAN, RPATH, True),
+        # musl makes no difference between the two.
+        (MUSL_LOADER, ALPINE, RUNPATH, True),
+    ],
+)
+def test_of_a_program_s_paths_only_rpath_is_for_what_its_libraries_need(
+    tmp_path: Path, loader: str, base: Sequence[str], tag: int, found: bool
+) -> None:
+    folder = tmp_path / "dist" / "lib"
+    second = binaries.library(folder / "libsecond.so.1", function="other")
+    code = "int other(void); int thing(void) { return other(); }\n"
+    first = binaries.compiled(folder / "libfirst.so.1", code, "-shared", "-Wl,-soname,libfirst.so.1", str(second))
+    program = binaries.calling(tmp_path / "dist" / "bin" / "app", first, loader, "-Wl,-rpath,$ORIGIN/../lib")
+    data = program.read_bytes()
+    program.write_bytes(binaries.patched(data, Patch(binaries.tags(data)[RUNPATH] - 8, "Q", tag)))
+    assert inspected(program, *base) == ([] if found else ["B114"])
+    # Its own paths count for a library, too.
+    binaries.compiled(first, code, "-shared", "-Wl,-soname,libfirst.so.1", "-Wl,-rpath,$ORIGIN", str(second))
+    assert inspected(program, *base) == []
+
+
 def test_a_command_that_the_artifact_does_not_bring(made: Path, tmp_path: Path) -> None:
     spec(tmp_path)
     (tmp_path / "site").mkdir()

@@ -14,6 +14,7 @@ from compiler.inspecting import facts as reading
 from compiler.inspecting import rules, targets
 from compiler.inspecting.facts import Facts
 from compiler.inspecting.images import Base, Root, release_of
+from compiler.inspecting.trees import Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -91,17 +92,19 @@ def _inspected(wanted: Iterable[Target], options: Options, app: App | None) -> I
         facts = reading.read(target.file, target.shown)
         findings: list[Finding] = []
         for image in _images(facts, target, options, app):
-            # What a root file system lacks is looked for beside the file as it lies here.
-            seen = facts if isinstance(image, Base) else facts._replace(path=target.file)
+            # What an image lacks is looked for beside the file as it lies here.
+            seen = facts._replace(path=os.path.realpath(target.file))
             findings += (finding._replace(path=target.shown) for finding in rules.check(seen, image, target.expected))
         yield Inspected(target, facts, tuple(dict.fromkeys(findings)))
 
 
 def _images(facts: Facts, target: Target, options: Options, app: App | None) -> Iterator[Image]:
     """What the file has to run on: one image, or one for each platform that nothing else is made for."""
+    directory = os.path.dirname(options.file) or "."
+    tree = Tree(installed=tuple(targets.installed(app, directory)) if app else (), beside=target.beside)
     base = _base(options.base or (app.image.base if app else ""), app, target)
     if options.root:
-        root = Root(options.root, base)
+        root = Root(options.root, base, tree)
         if options.platform:
             root.machine = machine(options.platform)
         yield root
@@ -114,7 +117,7 @@ def _images(facts: Facts, target: Target, options: Options, app: App | None) -> 
         # What stands in for a build is there for the machine of whoever builds.
         platforms = [facts.machine]
     for name in platforms or [machine(options.platform) if options.platform else _own()]:
-        yield base._replace(machine=name)
+        yield base._replace(machine=name, tree=tree)
 
 
 def _base(name: str, app: App | None, target: Target) -> Base | None:

@@ -102,6 +102,8 @@ class Facts(NamedTuple):
     needed: tuple[str, ...] = ()
     search: tuple[str, ...] = ()
     """Where it says that its libraries are, its own directory written $ORIGIN."""
+    runpath: bool = False
+    """Whether it says so of its own libraries only, not of those that they need."""
     needs: tuple[Need, ...] = ()
     versions: frozenset[str] = frozenset()
     """The symbol versions that it defines."""
@@ -279,6 +281,7 @@ def _dynamic(elf: ELFFile, dynamic: DynamicSegment, facts: Facts) -> Facts:
     facts = facts._replace(
         needed=tuple(dict.fromkeys(texts["DT_NEEDED"])),
         soname=next(iter(texts["DT_SONAME"]), ""),
+        runpath=bool(texts["DT_RUNPATH"]),
         search=tuple(part.replace("${ORIGIN}", "$ORIGIN") for part in search.split(":") if part),
         needs=tuple(_needs(elf, numbers)),
         versions=frozenset(_versions(elf, numbers)),

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import stat
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from compiler.errors import HostError
-from compiler.inspecting import facts
+from compiler.inspecting import facts, trees
+from compiler.inspecting.trees import Tree
 from compiler.libraries import known
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from compiler.inspecting.facts import Facts
 
@@ -30,8 +29,8 @@ TRIPLETS = {
 
 PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
-LINKS = 40
-"""Links that one path may lead through, as on Linux."""
+MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
+"""Where musl looks unless /etc says otherwise."""
 
 MUSL_ITSELF = re.compile(r"lib(c|m|pthread|rt|dl|crypt|util|xnet)\.so?$|libc\.musl-\w+\.so\.1$|libc\.so$|ld-musl-.*")
 """The libraries that are part of musl's loader, whatever else is there."""
@@ -50,8 +49,11 @@ class Image(Protocol):
     def program(self, name: str) -> bool | None:
         """Whether there is a program at a path, or of that name on the PATH; none if that is not known."""
 
-    def library(self, name: str, wanting: Facts) -> Facts | str | None:
-        """The library that a loader takes for a file: its facts, or "" where it is there but not to be seen."""
+    def library(self, name: str, chain: tuple[Facts, ...]) -> Facts | str | None:
+        """The library that a loader takes for a file: its facts, or "" where it is there but not to be seen.
+
+        The file is the first of the chain; what loads it follows, up to the program.
+        """
 
     def offers(self, library: str, version: str) -> bool | None:
         """Whether a library that is not to be seen has a symbol version; none if that is not known."""
@@ -72,6 +74,8 @@ class Base(NamedTuple):
     packages: tuple[str, ...] = ()
     closure: str = ""
     """The image from which the libraries of another C library come along with the file, if they do."""
+    tree: Tree = Tree()
+    """What is installed over it."""
 
     def program(self, name: str) -> bool | None:
         """As far as every image of the family has it, or a package that is asked for; a loader is its C library's."""
@@ -85,12 +89,16 @@ class Base(NamedTuple):
             return self._installed(package)
         return None if self.packages else False
 
-    def library(self, name: str, wanting: Facts) -> Facts | str | None:
-        """As far as every image of the family has it, or a package that is asked for."""
-        if self.closure and wanting.libc == "glibc" != self.libc:
+    def library(self, name: str, chain: tuple[Facts, ...]) -> Facts | str | None:
+        """What is installed over it; otherwise as far as every image of the family has it, or a package asked for."""
+        if self.closure and chain[0].libc == "glibc" != self.libc:
             return ""
         if self.libc == "musl" and MUSL_ITSELF.match(name):
             return ""
+        usual = MUSL_FOLDERS if (chain[0].libc or self.libc) == "musl" else glibc_folders(self.machine)
+        found = trees.library(self.tree, name, chain, usual)
+        if found is not None:
+            return found
         if name in self.known["brings"] or re.match(r"ld-linux.*\.so\.\d", name):
             return ""
         package = self.package(name)
@@ -145,16 +153,24 @@ def release_of(base: str, known: Mapping[str, Any]) -> str:
     return ""
 
 
+def glibc_folders(machine: str) -> tuple[str, ...]:
+    """Where glibc looks without being told, as Debian builds it."""
+    triplet = TRIPLETS.get(machine, "")
+    usual = (f"/lib/{triplet}", f"/usr/lib/{triplet}") if triplet else ()
+    return (*usual, "/lib64", "/usr/lib64", "/lib", "/usr/lib")
+
+
 class Root:
     """An image as a directory that holds its root file system."""
 
-    def __init__(self, path: str, base: Base | None = None) -> None:
-        self.path, self.name = os.path.abspath(path), path
+    def __init__(self, path: str, base: Base | None = None, tree: Tree | None = None) -> None:
+        self.name = path
+        self._tree = (tree or Tree())._replace(root=os.path.realpath(path))
         self._base = base
         if not os.path.isdir(path):
             raise HostError(f"{path} is not a directory", "unpack the image's root file system there")
         for shell in ("/bin/sh", "/bin/busybox", "/usr/bin/sh", "/usr/bin/env", "/sbin/apk", "/usr/bin/dpkg"):
-            host = self.host(shell)
+            host = self._tree.host(shell)
             if host and os.path.isfile(host):
                 found = facts.read(host)
                 if found.kind == "executable" and not found.damage:
@@ -165,60 +181,28 @@ class Root:
         if self.libc == "static":
             self.libc = "musl" if self.named("/lib", r"ld-musl-.*") else "glibc"
 
-    def host(self, path: str) -> str | None:
-        """Where a path of the image is on this machine, links followed inside; none where it leads nowhere."""
-        left, done = [part for part in path.split("/") if part][::-1], ""
-        for _ in range(LINKS * 100):
-            if not left:
-                return f"{self.path.rstrip('/')}{done}" or "/"
-            part = left.pop()
-            if part == "..":
-                done = done.rpartition("/")[0]
-                continue
-            here = f"{self.path.rstrip('/')}{done}/{part}"
-            try:
-                status = os.lstat(here)
-            except (OSError, ValueError):
-                return None
-            if not stat.S_ISLNK(status.st_mode):
-                done = f"{done}/{part}"
-                continue
-            target = os.readlink(here)
-            done = "" if target.startswith("/") else done
-            left += [piece for piece in target.split("/") if piece and piece != "."][::-1]
-        return None
-
     def named(self, folder: str, pattern: str) -> bool:
         """Whether a directory has a file of such a name."""
-        host = self.host(folder)
+        host = self._tree.host(folder)
         return bool(host and os.path.isdir(host) and any(re.fullmatch(pattern, name) for name in os.listdir(host)))
 
     def program(self, name: str) -> bool | None:
         """Whether it is a file that somebody may execute."""
         paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
         for path in paths:
-            host = self.host(path)
+            host = self._tree.host(path)
             if host and os.path.isfile(host) and os.stat(host).st_mode & 0o111:
                 return True
         return False
 
-    def library(self, name: str, wanting: Facts) -> Facts | str | None:
+    def library(self, name: str, chain: tuple[Facts, ...]) -> Facts | str | None:
         """The first one of that name, for the same machine and C library, where the loader looks."""
-        if wanting.libc == "musl" and MUSL_ITSELF.match(name):
+        libc = chain[0].libc or self.libc
+        if libc == "musl" and MUSL_ITSELF.match(name):
             loaders = [entry for entry in self._entries("/lib") if entry.startswith("ld-musl-")]
-            return self._fitting(f"{self.path}/lib/{loaders[0]}", wanting) if loaders else None
-        candidates = (self._fitting(f"{folder}/{name}", wanting) for folder in self._folders(wanting))
-        return next((found for found in candidates if found), None)
-
-    def _fitting(self, path: str, wanting: Facts) -> Facts | None:
-        """The facts of a library at a path of this machine, if a loader would take it."""
-        inside = path.removeprefix(self.path.rstrip("/"))
-        host = self.host(inside) if inside != path else path
-        if not host or not os.path.isfile(host):
-            return None
-        found = _read(host, os.path.getmtime(host))
-        same = found.machine == wanting.machine and found.libc in ("", "static", wanting.libc)
-        return found if same and not found.damage and not found.truncated else None
+            host = self._tree.host(f"/lib/{loaders[0]}") if loaders else None
+            return trees.fitting(host, chain[0]) if host else None
+        return trees.library(self._tree, name, chain, self._musl() if libc == "musl" else self._glibc())
 
     def offers(self, library: str, version: str) -> bool | None:  # noqa: ARG002 - nothing here is hidden
         """Nothing: its libraries are all to be seen."""
@@ -233,47 +217,25 @@ class Root:
                 return package_of(name, known(family))
         return ""
 
-    def _folders(self, wanting: Facts) -> Iterator[str]:
-        """Where the loader looks for a file's libraries, on this machine."""
-        own = os.path.dirname(os.path.abspath(wanting.path))
-        for folder in wanting.search:
-            if folder.startswith("$ORIGIN"):
-                yield own + folder.removeprefix("$ORIGIN")
-            elif (host := self.host(folder)) is not None:
-                yield host
-        if wanting.kind == "library":
-            # What loads it may have found its neighbours already.
-            yield own
-        listed = self._musl() if wanting.libc == "musl" else self._glibc()
-        yield from (host for folder in listed if (host := self.host(folder)) is not None)
-
     def _musl(self) -> tuple[str, ...]:
         for name in self._entries("/etc"):
             if re.fullmatch(r"ld-musl-.*\.path", name):
                 return tuple(re.split(r"[:\n]", self._text(f"/etc/{name}")))
-        return ("/lib", "/usr/local/lib", "/usr/lib")
+        return MUSL_FOLDERS
 
     def _glibc(self) -> tuple[str, ...]:
-        triplet = TRIPLETS.get(self.machine, "")
         texts = [self._text("/etc/ld.so.conf")]
         texts += [self._text(f"/etc/ld.so.conf.d/{name}") for name in self._entries("/etc/ld.so.conf.d")]
         listed = [line.strip() for text in texts for line in text.splitlines() if line.strip().startswith("/")]
-        usual = [f"/lib/{triplet}", f"/usr/lib/{triplet}"] if triplet else []
-        return (*listed, *usual, "/lib64", "/usr/lib64", "/lib", "/usr/lib")
+        return (*listed, *glibc_folders(self.machine))
 
     def _entries(self, folder: str) -> list[str]:
-        host = self.host(folder)
+        host = self._tree.host(folder)
         return sorted(os.listdir(host)) if host and os.path.isdir(host) else []
 
     def _text(self, path: str) -> str:
-        host = self.host(path)
+        host = self._tree.host(path)
         if not host or not os.path.isfile(host):
             return ""
         with open(host, encoding="utf-8", errors="replace") as file:
             return file.read(1 << 16)
-
-
-@lru_cache(maxsize=512)
-def _read(host: str, _: float) -> Facts:
-    """The facts of a library, read once as long as it does not change."""
-    return facts.read(host)

@@ -151,15 +151,17 @@ def _linked(facts: Facts, image: Image, expected: Expected) -> Iterator[Finding]
 def _libraries(facts: Facts, image: Image) -> Iterator[Finding]:
     """Whether every library is there, theirs too, with every symbol version that is asked of it."""
     there: dict[str, Facts | str | None] = {}
-    waiting = [facts]
+    waiting: list[tuple[Facts, ...]] = [(facts,)]
     while waiting and len(there) < LIBRARIES:
-        wanting = waiting.pop(0)
+        chain = waiting.pop(0)
+        wanting = chain[0]
         by = "" if wanting is facts else f", which {wanting.soname or wanting.path} needs,"
         for name in wanting.needed:
             if name in there:
                 continue
             # A library that says nothing of its C library has that of the program.
-            there[name] = found = image.library(name, wanting._replace(libc=wanting.libc or facts.libc))
+            asking = (wanting._replace(libc=wanting.libc or facts.libc), *chain[1:])
+            there[name] = found = image.library(name, asking)
             if found is None:
                 package = image.package(name)
                 hint = (
@@ -169,7 +171,7 @@ def _libraries(facts: Facts, image: Image) -> Iterator[Finding]:
                 )
                 yield Finding("B114", facts.path, f"its library {name}{by} is not in {image.name}", hint)
             elif found and not isinstance(found, str) and found.path != facts.path:
-                waiting.append(found)
+                waiting.append((found, *chain))
         yield from _versions(wanting, facts, there, image)
     if not any(found == "" or found is None for found in there.values()):
         yield from _symbols(facts, [found for found in there.values() if found and not isinstance(found, str)], image)

@@ -27,13 +27,16 @@ class Target(NamedTuple):
     expected: Expected
     mark: Mark | None = None
     artifact: Artifact | None = None
+    beside: str = "/"
+    """The directory in which files lie that may come along with it, where no artifact says what does."""
 
 
 def named(paths: tuple[str, ...]) -> Iterator[Target]:
     """The files that were named, and what a program or a library is in the directories; HostError for one not there."""
     for path in paths:
         if os.path.isdir(path):
-            yield from (Target(file, file, _inside(file)) for file in _programs(path))
+            whole = os.path.realpath(path)
+            yield from (Target(file, file, _inside(file), beside=whole) for file in _programs(path))
         elif os.path.exists(path):
             yield Target(path, path, Expected(where="its artifact"))
         else:
@@ -69,6 +72,15 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
             shown = f"{artifact.prebuilt.rstrip('/')}/{inside}"
             expected = base._replace(run=run or _inside(file).run)
             yield Target(file, shown, expected, mark, artifact)
+
+
+def installed(app: App, directory: str) -> Iterator[tuple[str, str]]:
+    """Every path at which the spec puts something, and where that lies here; empty where it is made elsewhere."""
+    named = [(artifact.install, artifact.prebuilt) for artifact in app.artifacts]
+    named += [(file.target, file.source) for service in app.services for file in service.files if file.source]
+    for place, source in named:
+        path = os.path.realpath(os.path.join(directory, source))
+        yield place, path if source and os.path.exists(path) else ""
 
 
 def runs(place: str, commands: set[str]) -> bool:
