@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 ALPINE = ("--base", "alpine:3.19", "--platform", "linux/amd64")
 DEBIAN = ("--base", "debian:bookworm-slim", "--platform", "linux/amd64")
+AMD64 = ("--platform", "linux/amd64")
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +79,9 @@ def inspected(path: Path, *options: str) -> list[str]:
         ("cxx-on-musl", ALPINE, ["B114"]),
         ("new", DEBIAN, ["B115"]),
         ("newest-cxx", DEBIAN, ["B115"]),
+        ("stray-loader", DEBIAN, ["B113"]),
+        ("stray-loader", ("--base", "node:20-bookworm", "--platform", "linux/amd64"), ["B113"]),
+        ("cxx-on-musl", ("--base", "node:20-alpine", "--platform", "linux/amd64"), []),
     ],
 )
 def test_what_a_base_lacks_has_its_code(made: Path, name: str, base: Sequence[str], expected: list[str]) -> None:
@@ -123,6 +127,75 @@ def test_scripts(tmp_path: Path, text: str) -> None:
     path.write_bytes(text.encode())
     path.chmod(0o755)
     assert inspected(path, *ALPINE) == SCRIPTS[text]
+
+
+@pytest.mark.parametrize(
+    ("text", "base", "expected"),
+    [
+        # What else is in an image that is made from another one is not known.
+        ("#!/usr/bin/env node\n", "node:20-alpine", []),
+        ("#!/usr/bin/env python3\n", "python:3.12-slim", []),
+        ("#!/usr/local/bin/python3\n", "python:3.12-slim", []),
+        ("#!/usr/bin/env node\n", "mine/alpine:3.19", []),
+        ("#!/usr/bin/env node\n", "docker.io/library/alpine:3.19", ["B120"]),
+        ("#!/usr/bin/env node\n", "registry.example:5000/library/debian:12", ["B120"]),
+        ("#!/usr/local/bin/python3\n", "debian:12", ["B120"]),
+        # Of the two directories, Alpine made one in 3.23, Debian long ago.
+        ("#!/bin/env sh\n", "alpine:3.22", ["B120"]),
+        ("#!/bin/env sh\n", "alpine:3.23", []),
+        ("#!/bin/env sh\n", "debian:12", []),
+        ("#!/usr/bin/sh\n", "alpine:3.22", ["B120"]),
+        ("#!/usr/bin/sh\n", "debian:12", []),
+        ("#!/bin/sed -f\n", "alpine:3.22", []),
+        ("#!/usr/bin/sed -f\n", "debian:12", []),
+    ],
+)
+def test_interpreters_are_missing_only_where_that_is_certain(
+    tmp_path: Path, text: str, base: str, expected: list[str]
+) -> None:
+    path = tmp_path / "script"
+    path.write_text(text)
+    path.chmod(0o755)
+    assert inspected(path, "--base", base, *AMD64) == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "more", "expected"),
+    [
+        ("", "", ["B120"]),
+        ("nodejs", "", []),
+        ("npm", "", []),
+        ("curl", "", ["B120"]),
+        ("nobody-knows-it", "", []),
+        ("", "extra: {Dockerfile: {packages: 'RUN apk add nodejs'}}", []),
+    ],
+)
+def test_an_interpreter_may_come_with_packages(tmp_path: Path, asked: str, more: str, expected: list[str]) -> None:
+    text = SPEC.format(base=f"alpine:3.22, packages: [{asked}]", more="")
+    (tmp_path / "appos.yaml").write_text(f"{text}{more}\n")
+    path = tmp_path / "bin" / "api"
+    path.parent.mkdir()
+    path.write_text("#!/usr/bin/env node\n")
+    path.chmod(0o755)
+    assert codes(appos("inspect", cwd=tmp_path)) == expected
+
+
+def test_an_interpreter_may_be_another_artifact(made: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dist" / "bin" / "app"
+    path.parent.mkdir(parents=True)
+    path.write_text("#!/usr/bin/env mine\n")
+    path.chmod(0o755)
+    bundle(tmp_path, base="alpine:3.22")
+    assert codes(appos("inspect", cwd=tmp_path)) == ["B120"]
+    bundle(tmp_path, base="alpine:3.22", extra="prebuilt: mine, install: /usr/local/bin/mine")
+    assert codes(appos("inspect", cwd=tmp_path)) == [], "it is not here yet"
+    (tmp_path / "mine").write_bytes((made / "static").read_bytes())
+    (tmp_path / "mine").chmod(0o755)
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == []
+    path.write_text("#!/opt/shop/bin/mine\n")
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == ["B120"], "it is not in the directory, which is here"
+    (tmp_path / "mine").rename(path.with_name("mine"))
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == []
 
 
 LOOKS = {
@@ -310,7 +383,6 @@ artifacts:
 services:
   api: {{command: [/opt/shop/bin/app], user: api, port: 8080}}
 """
-AMD64 = ("--platform", "linux/amd64")
 RPATH, RUNPATH = 15, 29
 """The tags of the dynamic table under which a file says where its libraries are."""
 

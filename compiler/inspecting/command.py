@@ -13,7 +13,7 @@ from compiler.errors import Problem, SpecError
 from compiler.inspecting import facts as reading
 from compiler.inspecting import rules, targets
 from compiler.inspecting.facts import Facts
-from compiler.inspecting.images import Base, Root, release_of
+from compiler.inspecting.images import Base, Root, is_plain, release_of
 from compiler.inspecting.trees import Tree
 
 if TYPE_CHECKING:
@@ -130,7 +130,11 @@ def _base(name: str, app: App | None, target: Target) -> Base | None:
     known, libc = libraries.known(family), families[family]["libc"]
     artifact = target.artifact
     closure = artifact.libraries if artifact and artifact.libc == "glibc" != libc else ""
-    return Base(name, family, libc, "", known, release_of(name, known), app.packages if app else (), closure)
+    # What a user's own lines in the Dockerfile put there, nobody knows.
+    own = app and "Dockerfile" in (*(extra.output for extra in app.extra), *(name for name, _ in app.templates))
+    plain = is_plain(name, families[family]["images"]) and not own
+    packages = app.packages if app else ()
+    return Base(name, family, libc, "", known, release_of(name, known), packages, closure, plain=plain)
 
 
 def _data(name: str) -> Any:

@@ -12,7 +12,7 @@ from compiler.inspecting.trees import Tree
 from compiler.libraries import known
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from compiler.inspecting.facts import Facts
 
@@ -28,6 +28,9 @@ TRIPLETS = {
 """How Debian calls the directories of an architecture's libraries."""
 
 PATH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+STORES = ("/nix/", "/gnu/")
+"""Where other systems keep everything, in directories whose names are checksums."""
 
 MUSL_FOLDERS = ("/lib", "/usr/local/lib", "/usr/lib")
 """Where musl looks unless /etc says otherwise."""
@@ -76,18 +79,54 @@ class Base(NamedTuple):
     """The image from which the libraries of another C library come along with the file, if they do."""
     tree: Tree = Tree()
     """What is installed over it."""
+    plain: bool = False
+    """Whether it holds what its family and the packages bring, and nothing else."""
 
     def program(self, name: str) -> bool | None:
-        """As far as every image of the family has it, or a package that is asked for; a loader is its C library's."""
-        if name.rpartition("/")[2].startswith(("ld-", "ld64")):
-            return bool(self.closure) or ("musl" in name) == (self.libc == "musl")
+        """What is installed over it; otherwise as far as its family has it, or a package that is asked for."""
         paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
-        if any(path in self.known["programs"] for path in paths):
+        if any(self.tree.unseen(path) or os.path.isfile(self.tree.host(path) or "") for path in paths):
             return True
-        package = self.package(name.rpartition("/")[2])
-        if package:
-            return self._installed(package)
-        return None if self.packages else False
+        folder, _, bare = name.rpartition("/")
+        if bare.startswith(("ld-", "ld64")):
+            return self._loader(folder, bare)
+        if any(other in self.known["programs"] for path in paths for other in self._names(path)):
+            return True
+        if not self.plain:
+            return None
+        if folder.startswith("/usr/local/"):
+            # No package puts anything there.
+            return False
+        package = self.package(bare) if not folder or folder in PATH else ""
+        return self._brought(package) if package else None if self.packages else False
+
+    def _loader(self, folder: str, name: str) -> bool | None:
+        """Whether a loader is there: its C library's, where that puts it."""
+        if self.closure:
+            return True
+        if ("musl" in name) != (self.libc == "musl"):
+            return False
+        if folder in MUSL_FOLDERS or folder in glibc_folders(self.machine):
+            return True
+        return False if self.plain or folder.startswith(STORES) else None
+
+    def _names(self, path: str) -> tuple[str, ...]:
+        """The path, and the one in /usr that is the same: everywhere but in Alpine before 3.23.
+
+        https://wiki.debian.org/UsrMerge, https://alpinelinux.org/posts/2025-10-01-usr-merge.html
+        """
+        if self.family == "alpine" and self.release and _numbers(self.release) < (3, 23):
+            return (path,)
+        merged = path.startswith(("/bin/", "/sbin/", "/usr/bin/", "/usr/sbin/"))
+        return (path, path.removeprefix("/usr") if path.startswith("/usr/") else f"/usr{path}") if merged else (path,)
+
+    def _brought(self, package: str) -> bool | None:
+        """Whether a package is there: asked for, or brought by another; none if nobody knows what that one brings."""
+        asked = {_bare(one) for one in self.packages}
+        brings = self.known["dependencies"]
+        if package in asked or any(package in brings.get(one, ()) for one in asked):
+            return True
+        return None if any(self._strange(one) and one not in brings for one in asked) else False
 
     def library(self, name: str, chain: tuple[Facts, ...]) -> Facts | str | None:
         """What is installed over it; otherwise as far as every image of the family has it, or a package asked for."""
@@ -102,8 +141,8 @@ class Base(NamedTuple):
         if name in self.known["brings"] or re.match(r"ld-linux.*\.so\.\d", name):
             return ""
         package = self.package(name)
-        # Of packages that are not in the table nobody knows what they bring.
-        unknown = not package and any(self._strange(other) for other in self.packages)
+        # Of packages that are not in the table nobody knows what they bring, nor what else is in another image.
+        unknown = not self.plain or (not package and any(self._strange(other) for other in self.packages))
         return "" if unknown or (package and self._installed(package)) else None
 
     def offers(self, library: str, version: str) -> bool | None:  # noqa: ARG002 - a name belongs to one library only
@@ -126,10 +165,21 @@ class Base(NamedTuple):
         return package_of(name, self.known)
 
     def _installed(self, package: str) -> bool:
-        return any(re.split(r"[=~<>@]", asked)[0] == package for asked in self.packages)
+        return any(_bare(asked) == package for asked in self.packages)
 
     def _strange(self, package: str) -> bool:
-        return re.split(r"[=~<>@]", package)[0] not in self.known["packages"].values()
+        return _bare(package) not in self.known["packages"].values()
+
+
+def _bare(package: str) -> str:
+    """The name of a package that may be asked for with a version."""
+    return re.split(r"[=~<>@]", package)[0]
+
+
+def is_plain(base: str, names: Sequence[str]) -> bool:
+    """Whether a base is the image of a family itself, such as alpine:3.22, and not one that is made from it."""
+    repository = re.sub(r":[^:/]*$", "", base.partition("@")[0])
+    return any(repository in (name, f"docker.io/{name}") or repository.endswith(f"library/{name}") for name in names)
 
 
 def package_of(name: str, known: Mapping[str, Any]) -> str:
