@@ -159,6 +159,61 @@ def test_interpreters_are_missing_only_where_that_is_certain(
     assert inspected(path, "--base", base, *AMD64) == expected
 
 
+ENV = {
+    "sh": True,
+    "/bin/sh": True,
+    "A=b": False,
+    "": False,
+    "node": False,
+    # The kernel makes one argument of all that follows.
+    "sh -e": False,
+    "-i sh": False,
+    "A=b sh": False,
+    "--split-string sh": False,
+    "-S sh -e": True,
+    "-Ssh": True,
+    "--split-string=sh": True,
+    "--split=sh": True,
+    "-vS sh": True,
+    "-S -u X sh": True,
+    "-S -uX -i - A=b sh -e": True,
+    "-S -C / sh": True,
+    "-S --unset X --chdir=/ --block-signal=INT -- sh": True,
+    '-S "sh"': True,
+    "-S '/bin/sh' -c true": True,
+    "-S -S sh": True,
+    "-S node --flag": False,
+    "-S -u sh": False,
+    "-S -q sh": False,
+    '-S "sh': False,
+    # What is there at the start is not known now.
+    "-S ${SHELL}": True,
+}
+"""What may follow env, and whether the one of Debian then starts something that is there."""
+
+
+@pytest.mark.parametrize("argument", ENV)
+def test_what_env_starts(tmp_path: Path, argument: str) -> None:
+    path = tmp_path / "script"
+    path.write_text(f"#!/usr/bin/env {argument}\n")
+    path.chmod(0o755)
+    assert inspected(path, *DEBIAN) == ([] if ENV[argument] else ["B120"])
+    splits = "S" in argument or "--split" in argument
+    assert inspected(path, *ALPINE) == ([] if ENV[argument] and not splits else ["B120"])
+
+
+def test_advice_on_env_is_for_the_one_that_is_there(tmp_path: Path) -> None:
+    path = tmp_path / "script"
+    for argument, base, advice in (
+        ("sh -e", DEBIAN, "write #!/usr/bin/env -S sh -e"),
+        ("sh -e", ALPINE, "write the path of the interpreter"),
+        ("-S sh -e", ALPINE, "add coreutils to image.packages"),
+        ("", DEBIAN, "write the name of the interpreter after env"),
+    ):
+        path.write_text(f"#!/usr/bin/env {argument}\n")
+        assert advice in appos("inspect", "script", *base, cwd=tmp_path).err
+
+
 @pytest.mark.parametrize(
     ("asked", "more", "expected"),
     [
@@ -290,6 +345,24 @@ def test_what_a_library_needs_is_looked_up_too(made: Path, root: Path) -> None:
     run = appos("inspect", str(made / "cxx-on-musl"), "--root", str(root), cwd=made)
     assert codes(run) == ["B114"]
     assert "its library libsecond.so.1, which libstdc++.so.6 needs, is not in" in run.err
+
+
+def test_in_a_root_file_system_interpreters_are_programs(made: Path, root: Path, tmp_path: Path) -> None:
+    (root / "etc").mkdir()
+    (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\n")
+    (root / "usr" / "bin").mkdir(parents=True)
+    (root / "usr" / "bin" / "env").symlink_to("/bin/busybox")
+    path = tmp_path / "script"
+    path.touch(0o755)
+    texts = {"#!sh": False, "#!/bin": False, "#!/etc/passwd": False, "#!/usr/bin/env cd": False, "#!/bin/sh": True}
+    for text, good in (texts | {"#!/usr/bin/env sh": True, "#!/usr/bin/env -S sh -e": False}).items():
+        path.write_text(f"{text}\n")
+        assert inspected(path, "--root", str(root)) == ([] if good else ["B120"]), text
+    (root / "usr" / "bin" / "env").unlink()
+    (root / "usr" / "bin" / "env").write_bytes((made / "musl").read_bytes())
+    (root / "usr" / "bin" / "env").chmod(0o755)
+    path.write_text("#!/usr/bin/env -S sh -e\n")
+    assert inspected(path, "--root", str(root)) == []
 
 
 def test_a_symbol_that_musl_lacks(made: Path, root: Path, tmp_path: Path) -> None:

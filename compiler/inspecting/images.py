@@ -52,6 +52,9 @@ class Image(Protocol):
     def program(self, name: str) -> bool | None:
         """Whether there is a program at a path, or of that name on the PATH; none if that is not known."""
 
+    def splits(self, env: str) -> bool | None:
+        """Whether the env at a path takes its argument apart (-S); none if that is not known."""
+
     def library(self, name: str, chain: tuple[Facts, ...]) -> Facts | str | None:
         """The library that a loader takes for a file: its facts, or "" where it is there but not to be seen.
 
@@ -99,6 +102,12 @@ class Base(NamedTuple):
             return False
         package = self.package(bare) if not folder or folder in PATH else ""
         return self._brought(package) if package else None if self.packages else False
+
+    def splits(self, env: str) -> bool | None:  # noqa: ARG002 - it is the one that the family has
+        """All but that of busybox: https://busybox.net/downloads/BusyBox.html#env."""
+        if self.family != "alpine" or any(_bare(one) in ("coreutils", "coreutils-env") for one in self.packages):
+            return True
+        return False if self.plain else None
 
     def _loader(self, folder: str, name: str) -> bool | None:
         """Whether a loader is there: its C library's, where that puts it."""
@@ -244,6 +253,10 @@ class Root:
             if host and os.path.isfile(host) and os.stat(host).st_mode & 0o111:
                 return True
         return False
+
+    def splits(self, env: str) -> bool | None:
+        """All but that of busybox, to which its path is a link."""
+        return not os.path.basename(self._tree.host(env) or "").startswith("busybox")
 
     def library(self, name: str, chain: tuple[Facts, ...]) -> Facts | str | None:
         """The first one of that name, for the same machine and C library, where the loader looks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from compiler.inspecting import facts as reading
+from compiler.inspecting import scripts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -109,22 +110,45 @@ def _script(facts: Facts, image: Image) -> Iterator[Finding]:
         yield Finding("B120", facts.path, "its first line names no interpreter", "write #!/bin/sh, or what runs it")
         return
     if not wanted.startswith("/"):
-        yield Finding(
-            "B120", facts.path, f"its interpreter {wanted} is no absolute path", f"write #!/usr/bin/env {wanted}"
-        )
+        hint = f"write #!/usr/bin/env {wanted.rpartition('/')[2]}"
+        yield Finding("B120", facts.path, f"its interpreter {wanted} is no absolute path", hint)
         return
-    words = facts.argument.replace("\r", "").split()
-    names = [wanted]
-    if wanted.endswith("/env"):
-        names += [word for word in words if not word.startswith("-") and "=" not in word][:1]
-    for name in names:
-        if image.program(name) is False:
-            package = image.package(name.rpartition("/")[2])
-            hint = f"add {package} to image.packages" if package else "install it, or write the script for another"
-            if image.program(name.rpartition("/")[2]):
-                hint = f"write #!/usr/bin/env {name.rpartition('/')[2]}"
-            yield Finding("B120", facts.path, f"its interpreter {name} is not in {image.name}", hint)
-            return
+    if image.program(wanted) is False:
+        yield _absent(facts, wanted, image)
+    elif wanted.endswith("/env"):
+        yield from _env(facts, image)
+
+
+def _absent(facts: Facts, name: str, image: Image) -> Finding:
+    bare = name.rpartition("/")[2]
+    package = image.package(bare)
+    hint = f"add {package} to image.packages" if package else "install it, or write the script for another"
+    if image.program(bare):
+        hint = f"write #!/usr/bin/env {bare}" if bare != "env" else "write #!/usr/bin/env"
+    return Finding("B120", facts.path, f"{image.name} has no program {name}, which its first line names", hint)
+
+
+def _env(facts: Facts, image: Image) -> Iterator[Finding]:
+    """The kernel gives env one argument, whatever it holds, and only some take it apart."""
+    argument = facts.argument.replace("\r", "")
+    program, split = scripts.started(argument)
+    splits = image.splits(facts.interpreter)
+    several = not split and bool(argument.split()[1:])
+    direct = "write the path of the interpreter, which may have one argument, instead of env"
+    message, hint = "", ""
+    if split and splits is False:
+        message = f"env in {image.name} has no -S, which its first line asks for"
+        hint = f"add coreutils to image.packages, or {direct}"
+    elif several and program is not None:
+        message = f'env takes "{argument}" for one word, and finds no such program'
+        hint = direct if splits is False else f"write #!/usr/bin/env -S {argument}"
+    elif program == "":
+        message = f"env finds no program in its first line: {argument or 'there is nothing more in it'}"
+        hint = "write the name of the interpreter after env"
+    if message:
+        yield Finding("B120", facts.path, message, hint)
+    elif program and image.program(program) is False:
+        yield _absent(facts, program, image)
 
 
 def _linked(facts: Facts, image: Image, expected: Expected) -> Iterator[Finding]:
