@@ -446,6 +446,38 @@ def test_in_a_directory_only_programs_count_and_what_is_declared_is_left_out(mad
     assert codes(appos("inspect", "--platform", "linux/amd64", cwd=tmp_path)) == []
 
 
+def test_in_a_directory_what_lies_where_programs_are_must_be_one(made: Path, tmp_path: Path) -> None:
+    bundle(tmp_path, base="alpine:3.22")
+    folder = tmp_path / "dist" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "app").write_bytes((made / "static").read_bytes())
+    (folder / "app").chmod(0o755)
+    for name in ("page.html", "activate", "README.md", "settings.json", "library.dll", ".gitkeep"):
+        (folder / name).write_text("<html>" if name == "page.html" else "")
+        (tmp_path / "dist" / name).write_text("<html>")
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == [], "nobody may execute it, and it is there to be read"
+    for name, content, mode in (
+        ("page", b"<!doctype html>", 0o644),
+        ("tool.exe", b"MZ\x90\x00", 0o644),
+        ("activate", b"echo hello\n", 0o755),
+        ("app", b"<!doctype html>", 0o644),
+    ):
+        before = (folder / name).read_bytes() if (folder / name).exists() else b""
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(mode)
+        run = appos("inspect", *AMD64, cwd=tmp_path)
+        assert codes(run) == ["B101"], name
+        assert f"dist/bin/{name}: it is no executable" in run.err
+        if name != "app":
+            assert codes(appos("inspect", "dist", *ALPINE, cwd=tmp_path)) == ["B101"], name
+        (folder / name).write_bytes(before)
+        (folder / name).chmod(0o755 if name == "app" else 0o644)
+    (folder / "page").write_text("<!doctype html>")
+    text = (tmp_path / "appos.yaml").read_text().replace("/opt/shop}", "/opt/shop, uninspected: ['bin/page', '*.exe']}")
+    (tmp_path / "appos.yaml").write_text(text)
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == []
+
+
 BUNDLE = """\
 version: 1
 name: shop

@@ -180,6 +180,11 @@ def plain(head: bytes) -> Facts:
     )
 
 
+def text(head: bytes) -> bool:
+    """Whether a file that begins so is empty, or text that looks like nothing in particular."""
+    return b"\0" not in head and not any(re.match(pattern, head) for pattern, _, _ in LOOKS)
+
+
 def _elf(file: BinaryIO, size: int) -> Facts:
     try:
         from elftools.elf.elffile import ELFFile

@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from compiler.errors import HostError
+from compiler.inspecting import facts
 from compiler.inspecting.rules import Expected
 from compiler.values import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from compiler.errors import Mark
     from compiler.model import App, Artifact
@@ -36,7 +37,7 @@ def named(paths: tuple[str, ...]) -> Iterator[Target]:
     for path in paths:
         if os.path.isdir(path):
             whole = os.path.realpath(path)
-            yield from (Target(file, file, _inside(file), beside=whole) for file in _programs(path))
+            yield from (Target(file, file, _inside(file), beside=whole) for file in _programs(path, path))
         elif os.path.exists(path):
             yield Target(path, path, Expected(where="its artifact"))
         else:
@@ -64,7 +65,9 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
             inside = place.removeprefix(f"{artifact.install}/")
             if inside != place and not os.path.exists(os.path.join(path, inside)):
                 yield Target(os.path.join(path, inside), f"{artifact.prebuilt}/{inside}", base, mark, artifact)
-        for file in _programs(path):
+        # What the gateway only sends is data, wherever it lies.
+        inspected = artifact in app.inspected
+        for file in _programs(path, artifact.install if inspected else "", commands):
             inside = os.path.relpath(file, path)
             if any(_matches(pattern, inside) for pattern in artifact.uninspected):
                 continue
@@ -95,21 +98,33 @@ def _inside(file: str) -> Expected:
     )
 
 
-def _programs(directory: str) -> Iterator[str]:
-    """The ELF files and scripts below a directory, by their first bytes."""
+def _programs(directory: str, install: str, commands: Container[str] = ()) -> Iterator[str]:
+    """The ELF files and scripts below a directory, by their first bytes, and what else lies where programs are.
+
+    ``install`` is its place in the image, empty where nothing in it is executed but by what it is.
+    """
     for folder, folders, files in os.walk(directory):
         folders.sort()
+        place = os.path.normpath(os.path.join(install, os.path.relpath(folder, directory))) if install else ""
         for name in sorted(files):
             path = os.path.join(folder, name)
             if os.path.islink(path) or not os.path.isfile(path):
                 continue
             try:
                 with open(path, "rb") as file:
-                    head = file.read(4)
+                    head = file.read(facts.HEAD if place else 4)
             except OSError as error:
                 raise HostError(f"{path} cannot be read: {error.strerror}") from None
-            if head.startswith(MAGIC):
+            if head.startswith(MAGIC) or (place and (f"{place}/{name}" in commands or _misplaced(path, place, head))):
                 yield path
+
+
+def _misplaced(path: str, place: str, head: bytes) -> bool:
+    """Whether something that is no program lies where programs are, and not to be read there, such as bin/activate."""
+    if os.path.basename(place) not in ("bin", "sbin"):
+        return False
+    named = os.path.splitext(path)[1] not in ("", ".exe")
+    return os.stat(path).st_mode & 0o111 != 0 or not (named or facts.text(head))
 
 
 def _matches(pattern: str, path: str) -> bool:
