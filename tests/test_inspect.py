@@ -446,6 +446,29 @@ def test_in_a_directory_only_programs_count_and_what_is_declared_is_left_out(mad
     assert codes(appos("inspect", "--platform", "linux/amd64", cwd=tmp_path)) == []
 
 
+def test_advice_on_glibc_is_for_what_it_helps(made: Path, tmp_path: Path) -> None:
+    bundle(tmp_path, base="alpine:3.22", extra="prebuilt: tool, install: /usr/local/bin/tool")
+    libc = made / "libraries" / "glibc" / "libc.so.6"
+    code = "int thing(void); int n(void) { return thing(); }\n"
+    binaries.compiled(tmp_path / "dist" / "prebuilds" / "glibc" / "n.node", code, "-shared", str(libc))
+    for name in ("dist/bin/app", "tool"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((made / "glibc").read_bytes())
+        (tmp_path / name).chmod(0o755)
+    found = json.loads(appos("inspect", *AMD64, "--format", "json", cwd=tmp_path).out)
+    hints = {one["file"]: [(problem["code"], problem["hint"]) for problem in one["problems"]] for one in found}
+    for name in ("dist/bin/app", "dist/prebuilds/glibc/n.node"):
+        [(code, hint)] = hints[name]
+        assert code == "B110"
+        assert "the one for musl" in hint
+        assert "uninspected" in hint
+        assert "libc: glibc" not in hint
+    [(code, hint)] = hints["tool"]
+    assert "add libc: glibc to artifacts.extra" in hint
+    run = appos("inspect", "dist/prebuilds/glibc/n.node", *ALPINE, cwd=tmp_path)
+    assert "the one for musl" in run.err
+
+
 def test_in_a_directory_what_lies_where_programs_are_must_be_one(made: Path, tmp_path: Path) -> None:
     bundle(tmp_path, base="alpine:3.22")
     folder = tmp_path / "dist" / "bin"

@@ -46,6 +46,8 @@ class Expected(NamedTuple):
     mode: bool = False
     """Whether the spec gives it the run bit itself."""
     where: str = "the artifact"
+    alone: bool = True
+    """Whether this one file is all of it, so that what is said of the artifact is said of the file."""
 
 
 def missing(path: str) -> Finding:
@@ -79,6 +81,7 @@ def _form(facts: Facts, expected: Expected) -> Finding | None:
     elif facts.kind in NO_PROGRAMS and expected.run:
         code, message = "B101", f"it is no executable, but {NO_PROGRAMS[facts.kind] or facts.look}"
         hint = facts.advice or "get it again, and look at what came"
+        hint += "" if expected.alone else "; where nothing runs it, name it under uninspected"
     return Finding(code, facts.path, message, hint) if code else None
 
 
@@ -157,7 +160,13 @@ def _linked(facts: Facts, image: Image, expected: Expected) -> Iterator[Finding]
 
     loader = image.program(facts.interpreter) if facts.interpreter else None
     if facts.libc == "glibc" and image.libc == "musl" and expected.libc != "glibc" and not loader:
-        hint = f"add libc: glibc to {expected.where}, which brings its libraries along, or build it for musl"
+        # Libraries come along with a single program only.
+        declared = expected.alone and facts.kind == "executable"
+        hint = (
+            f"add libc: glibc to {expected.where}, which brings its libraries along, or build it for musl"
+            if declared
+            else "take or build the one for musl; where nothing loads it on this base, name it under uninspected"
+        )
         yield found("B110", f"it is linked against glibc, and {image.name} has musl", hint)
     elif facts.libc == "musl" and image.libc == "glibc" and not loader:
         hint = "build it for glibc or statically, or use an Alpine base"

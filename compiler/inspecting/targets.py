@@ -56,6 +56,7 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
             libc=artifact.libc,
             mode=bool(artifact.mode) and int(artifact.mode, 8) & 0o111 != 0,
             where=f"artifacts.{artifact.name}",
+            alone=not os.path.isdir(path),
         )
         if not os.path.isdir(path):
             run = runs(artifact.install, commands) or bool(artifact.libc)
@@ -94,7 +95,9 @@ def runs(place: str, commands: set[str]) -> bool:
 def _inside(file: str) -> Expected:
     """In a directory, what lies under bin is to be executed, and what somebody may execute."""
     return Expected(
-        run=os.path.basename(os.path.dirname(file)) in ("bin", "sbin") or os.access(file, os.X_OK), where="its artifact"
+        run=os.path.basename(os.path.dirname(file)) in ("bin", "sbin") or os.access(file, os.X_OK),
+        where="its artifact",
+        alone=False,
     )
 
 
