@@ -599,6 +599,47 @@ def test_a_command_that_the_artifact_does_not_bring(made: Path, tmp_path: Path) 
     assert codes(appos("inspect", *DEBIAN, cwd=tmp_path)) == ["B111"], "another base than the spec's"
 
 
+@pytest.mark.parametrize(
+    ("more", "kind", "problem"),
+    [
+        ("mode: '0755'", "static", ""),
+        ("mode: '0711'", "static", ""),
+        ("mode: '0711'", "script", "api, whose service runs it, may not: it belongs to root, with mode 0711"),
+        ("mode: '0700'", "static", "api, whose service runs it, may not: it belongs to root, with mode 0700"),
+        ("mode: '0750'", "static", "api, whose service runs it, may not: it belongs to root, with mode 0750"),
+        ("mode: '0700', owner: nobody", "static", "it belongs to nobody, with mode 0700"),
+        ("mode: '0700', owner: api", "static", ""),
+        ("mode: '0071', owner: api", "static", "it belongs to api, with mode 0071"),
+        ("mode: '0644'", "static", "nobody may execute it"),
+    ],
+)
+def test_whoever_runs_a_program_must_be_allowed_to(
+    made: Path, tmp_path: Path, more: str, kind: str, problem: str
+) -> None:
+    spec(tmp_path, more=f", {more}")
+    path = tmp_path / "bin" / "api"
+    path.parent.mkdir()
+    path.write_bytes(b"#!/bin/sh\n" if kind == "script" else (made / kind).read_bytes())
+    path.chmod(0o755)
+    run = appos("inspect", *AMD64, cwd=tmp_path)
+    assert codes(run) == (["B122"] if problem else [])
+    assert problem in run.err
+    assert not problem or "write mode: '0755' in artifacts.api" in run.err
+    text = (tmp_path / "appos.yaml").read_text()
+    (tmp_path / "appos.yaml").write_text(text.replace("user: api", "user: root"))
+    root = codes(appos("inspect", *AMD64, cwd=tmp_path))
+    assert root == (["B122"] if "0644" in more else []), "root may whatever anybody may"
+
+
+def test_what_only_its_owner_may_execute_here_everybody_may_in_the_image(made: Path, tmp_path: Path) -> None:
+    spec(tmp_path)
+    path = tmp_path / "bin" / "api"
+    path.parent.mkdir()
+    path.write_bytes((made / "static").read_bytes())
+    path.chmod(0o700)
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == []
+
+
 def test_a_spec_with_problems_is_reported_as_such(tmp_path: Path) -> None:
     (tmp_path / "appos.yaml").write_text("version: 1\n")
     run = appos("inspect", cwd=tmp_path)

@@ -54,13 +54,15 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
         mark = app.origins.value((*artifact.path, "prebuilt"))
         base = Expected(
             libc=artifact.libc,
-            mode=bool(artifact.mode) and int(artifact.mode, 8) & 0o111 != 0,
+            mode=artifact.mode,
+            owner=artifact.owner,
             where=f"artifacts.{artifact.name}",
             alone=not os.path.isdir(path),
         )
         if not os.path.isdir(path):
             run = runs(artifact.install, commands) or bool(artifact.libc)
-            yield Target(path, artifact.prebuilt, base._replace(run=run), mark, artifact)
+            expected = base._replace(run=run, accounts=_accounts(app, artifact.install))
+            yield Target(path, artifact.prebuilt, expected, mark, artifact)
             continue
         for place in sorted(commands):
             inside = place.removeprefix(f"{artifact.install}/")
@@ -72,9 +74,10 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
             inside = os.path.relpath(file, path)
             if any(_matches(pattern, inside) for pattern in artifact.uninspected):
                 continue
-            run = runs(f"{artifact.install}/{inside}", commands)
+            place = f"{artifact.install}/{inside}"
+            run = runs(place, commands) or (not artifact.mode and _inside(file).run)
             shown = f"{artifact.prebuilt.rstrip('/')}/{inside}"
-            expected = base._replace(run=run or _inside(file).run)
+            expected = base._replace(run=run, accounts=_accounts(app, place))
             yield Target(file, shown, expected, mark, artifact)
 
 
@@ -85,6 +88,11 @@ def installed(app: App, directory: str) -> Iterator[tuple[str, str]]:
     for place, source in named:
         path = os.path.realpath(os.path.join(directory, source))
         yield place, path if source and os.path.exists(path) else ""
+
+
+def _accounts(app: App, place: str) -> tuple[str, ...]:
+    """Whose services run the program at a path of the image."""
+    return tuple(service.user for service in app.services if service.command and plain(service.command[0]) == place)
 
 
 def runs(place: str, commands: set[str]) -> bool:
