@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import struct
 import time
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         wanted = binaries.library(folder / "libraries" / name / library, version)
         binaries.calling(folder / name, wanted, loader)
+    flags = "-Wl,-rpath,$ORIGIN/../lib:/opt:$ORIGIN"
+    binaries.calling(folder / "searching", folder / "libthing.so.1", GLIBC_LOADER, flags)
     return folder
 
 
@@ -365,6 +368,18 @@ def test_in_a_root_file_system_interpreters_are_programs(made: Path, root: Path,
     assert inspected(path, "--root", str(root)) == []
 
 
+def test_a_library_that_names_no_c_library_takes_those_that_do(root: Path, tmp_path: Path) -> None:
+    code = "int thing(void); int other(void) { return thing(); }\n"
+    libc = binaries.library(tmp_path / "libc.musl-x86_64.so.1")
+    second = root / "lib" / "libsecond.so.1"
+    binaries.compiled(second, code, "-shared", "-Wl,-soname,libsecond.so.1", str(libc))
+    code = "int other(void); int first(void) { return other(); }\n"
+    first = binaries.compiled(tmp_path / "libfirst.so.1", code, "-shared", "-Wl,-soname,libfirst.so.1", str(second))
+    assert inspected(first, "--root", str(root)) == []
+    second.unlink()
+    assert inspected(first, "--root", str(root)) == ["B114"]
+
+
 def test_a_symbol_that_musl_lacks(made: Path, root: Path, tmp_path: Path) -> None:
     newer = binaries.library(tmp_path / "newer" / "libc.musl-x86_64.so.1", function="brand_new")
     code = "int brand_new(void); void _start(void) { for (;;) brand_new(); }\n"
@@ -549,6 +564,15 @@ def test_libraries_of_other_artifacts_are_found_where_they_are_installed(tmp_pat
     ):
         bundle(tmp_path, extra=extra)
         assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == expected, extra
+
+
+def test_a_library_may_be_named_by_its_path(tmp_path: Path) -> None:
+    bundle(tmp_path)
+    library = binaries.library(tmp_path / "dist" / "lib" / "libzz.so.1", soname="/opt/shop/lib/libzz.so.1")
+    binaries.calling(tmp_path / "dist" / "bin" / "app", library, GLIBC_LOADER)
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == []
+    library.unlink()
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == ["B114"]
 
 
 def test_a_library_that_comes_along_must_have_what_is_wanted_of_it(tmp_path: Path) -> None:
@@ -738,6 +762,14 @@ def hostile(data: bytes) -> dict[str, bytes]:
         "FreeBSD": (Patch(7, "B", 9),),
     }
     found = {name: binaries.patched(data, *one) for name, one in patches.items()}
+    # Each end of the last of its directories is the name of another library, wanted in every one of them.
+    texts = int.from_bytes(data[places[5] : places[5] + 8], "little")
+    start = binaries.at(data, texts)
+    wanted = [(1, data.index(b"a" * 400, start) - start + number) for number in range(400)]
+    entries = [(5, texts), (29, data.index(b"/0:/1:", start) - start), *wanted, (0, 0)]
+    names = b"".join(struct.pack("<QQ", *entry) for entry in entries)
+    moved = (Patch(dynamic + 8, "Q", len(data)), Patch(dynamic + 32, "Q", len(names)))
+    found["libraries in thousands of directories"] = binaries.patched(data, *moved) + names
     endless = found["65535 segments in a large file"] + b"\1" * 5_000_000
     table = binaries.patched(data, Patch(dynamic + 8, "Q", len(data)), Patch(dynamic + 32, "Q", 16))
     return found | {
@@ -753,7 +785,10 @@ def hostile(data: bytes) -> dict[str, bytes]:
 def test_hostile_files_are_named_and_soon_done_with(made: Path, tmp_path: Path) -> None:
     # No loader looks at these; the others it would refuse, or stumble over.
     harmless = ("hashes without number", "hashes of everything", "sections in the header", "sections counted elsewhere")
-    for name, content in hostile((made / "glibc").read_bytes()).items():
+    library = made / "libraries" / "glibc" / "libc.so.6"
+    folders = ":".join([*(f"/{number}" for number in range(6000)), "a" * 400])
+    program = binaries.calling(tmp_path / "searching", library, GLIBC_LOADER, f"-Wl,-rpath,{folders}")
+    for name, content in hostile(program.read_bytes()).items():
         path = tmp_path / "api"
         path.write_bytes(content)
         path.chmod(0o755)
@@ -767,7 +802,7 @@ def test_hostile_files_are_named_and_soon_done_with(made: Path, tmp_path: Path) 
 
 @pytest.fixture(scope="module")
 def originals(made: Path) -> list[bytes]:
-    return [(made / name).read_bytes() for name in ("glibc", "musl", "libthing.so.1", "arm64")]
+    return [(made / name).read_bytes() for name in ("glibc", "musl", "libthing.so.1", "arm64", "searching")]
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -31,6 +31,9 @@ LARGEST = 1 << 20
 SEGMENTS = 4096
 """Segments that a file may have; compilers make a dozen."""
 
+FOLDERS, LONGEST = 64, 1024
+"""Directories in which a file may say that its libraries are, and how long their names may be; the rest is left out."""
+
 MACHINES = {
     ("EM_X86_64", 64, True): "amd64",
     ("EM_386", 32, True): "386",
@@ -282,16 +285,20 @@ def _dynamic(elf: ELFFile, dynamic: DynamicSegment, facts: Facts) -> Facts:
             texts[kind].append(getattr(tag, kind.removeprefix("DT_").lower()))
         else:
             numbers.setdefault(str(kind), tag["d_val"])
-    search = ":".join(texts["DT_RUNPATH"] or texts["DT_RPATH"])
     facts = facts._replace(
         needed=tuple(dict.fromkeys(texts["DT_NEEDED"])),
         soname=next(iter(texts["DT_SONAME"]), ""),
         runpath=bool(texts["DT_RUNPATH"]),
-        search=tuple(part.replace("${ORIGIN}", "$ORIGIN") for part in search.split(":") if part),
+        search=_folders(":".join(texts["DT_RUNPATH"] or texts["DT_RPATH"])),
         needs=tuple(_needs(elf, numbers)),
         versions=frozenset(_versions(elf, numbers)),
     )
     return facts if facts.needs else facts._replace(wanted=_wanted(elf, dynamic, facts))
+
+
+def _folders(search: str) -> tuple[str, ...]:
+    found = (part.replace("${ORIGIN}", "$ORIGIN") for part in search.split(":") if 0 < len(part) <= LONGEST)
+    return tuple(dict.fromkeys(found))[:FOLDERS]
 
 
 def _offset(elf: ELFFile, numbers: Mapping[str, int], name: str) -> int | None:

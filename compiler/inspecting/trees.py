@@ -105,7 +105,9 @@ def library(tree: Tree, name: str, chain: tuple[Facts, ...], usual: Iterable[str
 
     "" where it may be there unseen; none where it is nowhere. ``usual`` are the loader's own directories.
     """
-    for folder, of in (*searched(chain), *((folder, "") for folder in usual)):
+    # What is a path already is not looked for.
+    folders = (("/", ""),) if name.startswith("/") else (*searched(chain), *((folder, "") for folder in usual))
+    for folder, of in folders:
         path = tree.find(folder, name, of)
         if path == "":
             return ""
