@@ -368,6 +368,17 @@ def test_in_a_root_file_system_interpreters_are_programs(made: Path, root: Path,
     assert inspected(path, "--root", str(root)) == []
 
 
+def test_what_a_spec_installs_over_a_root_file_system_is_there(root: Path, tmp_path: Path) -> None:
+    path = tmp_path / "dist" / "bin" / "app"
+    path.parent.mkdir(parents=True)
+    path.write_text("#!/usr/local/bin/mine\n")
+    path.chmod(0o755)
+    bundle(tmp_path, base="alpine:3.22")
+    assert codes(appos("inspect", "--root", str(root), cwd=tmp_path)) == ["B120"]
+    bundle(tmp_path, base="alpine:3.22", extra="from: {image: 'mine:1', path: /mine}, install: /usr/local/bin/mine")
+    assert codes(appos("inspect", "--root", str(root), cwd=tmp_path)) == []
+
+
 def test_a_library_that_names_no_c_library_takes_those_that_do(root: Path, tmp_path: Path) -> None:
     code = "int thing(void); int other(void) { return thing(); }\n"
     libc = binaries.library(tmp_path / "libc.musl-x86_64.so.1")

@@ -88,7 +88,7 @@ class Base(NamedTuple):
     def program(self, name: str) -> bool | None:
         """What is installed over it; otherwise as far as its family has it, or a package that is asked for."""
         paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
-        if any(self.tree.unseen(path) or os.path.isfile(self.tree.host(path) or "") for path in paths):
+        if any(map(self.tree.brings, paths)):
             return True
         folder, _, bare = name.rpartition("/")
         if bare.startswith(("ld-", "ld64")):
@@ -246,8 +246,10 @@ class Root:
         return bool(host and os.path.isdir(host) and any(re.fullmatch(pattern, name) for name in os.listdir(host)))
 
     def program(self, name: str) -> bool | None:
-        """Whether it is a file that somebody may execute."""
+        """Whether it is a file that somebody may execute, or installed as one."""
         paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
+        if any(map(self._tree.brings, paths)):
+            return True
         for path in paths:
             host = self._tree.host(path)
             if host and os.path.isfile(host) and os.stat(host).st_mode & 0o111:

@@ -59,6 +59,10 @@ class Tree(NamedTuple):
         """Whether a path of the image belongs to something that is made elsewhere."""
         return any(not host and _within(path, install) for install, host in self.installed)
 
+    def brings(self, path: str) -> bool:
+        """Whether a file at a path of the image is installed, or may be where that is made elsewhere."""
+        return self.unseen(path) or os.path.isfile(self._replace(root="").host(path) or "")
+
     def find(self, folder: str, name: str, of: str) -> str | None:
         """Where a file of a directory is that the file ``of`` names; "" where it may be there unseen."""
         if folder.startswith(ORIGIN):
