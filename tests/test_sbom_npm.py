@@ -70,6 +70,33 @@ def test_each_finds_the_version_that_lies_nearest() -> None:
     assert found.wanted == (("a", "1.0.0"), ("b", "1.0.0"))
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_package_at_several_places_is_optional_only_if_it_is_at_each(order: int) -> None:
+    stated = {"version": "1.0.0", "license": "MIT", "integrity": SHA512, "resolved": "https://x/a"}
+    bare = {"version": "1.0.0", "optional": True, "dependencies": {"b": "*"}}
+    first, second = (stated, bare)[::order]
+    found = npm.read(
+        lock(
+            {
+                "node_modules/a": first,
+                "node_modules/b": {"version": "1.0.0", "optional": True},
+                "node_modules/x": {"version": "1.0.0", "optional": True},
+                "node_modules/x/node_modules/a": second,
+                "node_modules/x/node_modules/b": {"version": "1.0.0", "optional": True},
+            },
+            dependencies={"a": "*"},
+            peerDependencies={"a": "*"},
+            optionalDependencies={"x": "*"},
+        )
+    )
+    a, b, _ = found.packages
+    assert (a.licence, a.url, a.optional) == ("MIT", "https://x/a", False)
+    assert a.hashes == (("sha512", hashlib.sha512(b"x").hexdigest()),)
+    assert a.depends == (("b", "1.0.0"),)
+    assert b.optional
+    assert found.wanted == (("a", "1.0.0"), ("x", "1.0.0"))
+
+
 def test_an_alias_is_known_by_what_it_really_is() -> None:
     found = npm.read(lock({"node_modules/rollup": {"name": "@rollup/wasm-node", "version": "4.0.0"}}))
     assert names(found) == [("@rollup/wasm-node", "4.0.0")]

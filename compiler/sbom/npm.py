@@ -62,15 +62,25 @@ def read(text: str) -> Lock:
         package = _package(key, entry, entries)
         if package and not entry.get("dev"):
             before = packages.get((package.name, package.version))
-            merged = set(package.depends).union(before.depends if before else ())
-            packages[package.name, package.version] = package._replace(depends=tuple(sorted(merged)))
-    own = sorted(_resolved("", root, entries)) if "" in entries else sorted(packages)
+            packages[package.name, package.version] = _merged(before, package) if before else package
+    own = set(_resolved("", root, entries)) if "" in entries else packages
     return Lock(
-        tuple(pair for pair in own if pair in packages),
+        tuple(sorted(pair for pair in own if pair in packages)),
         tuple(
-            package._replace(depends=tuple(pair for pair in package.depends if pair in packages))
+            package._replace(depends=tuple(sorted(pair for pair in set(package.depends) if pair in packages)))
             for _, package in sorted(packages.items())
         ),
+    )
+
+
+def _merged(first: Package, second: Package) -> Package:
+    """One package at two places: it may be missing only if it may be at both."""
+    return first._replace(
+        licence=first.licence or second.licence,
+        url=first.url or second.url,
+        hashes=first.hashes or second.hashes,
+        depends=(*first.depends, *second.depends),
+        optional=first.optional and second.optional,
     )
 
 
@@ -109,7 +119,7 @@ def _package(key: str, entry: Mapping[str, Any], entries: Mapping[str, Mapping[s
         licence=_string(licence),
         url=url if url.startswith(("https://", "http://")) else "",
         hashes=tuple(_hashes(_string(entry.get("integrity")))),
-        depends=tuple(sorted(_resolved(key, entry, entries))),
+        depends=tuple(_resolved(key, entry, entries)),
         optional=bool(entry.get("optional") or entry.get("devOptional")),
     )
 
