@@ -505,11 +505,30 @@ def test_what_is_no_image_is_refused(project: Path, content: bytes, message: str
     assert message in done.err
 
 
-def test_a_lock_file_that_is_none_is_named(project: Path) -> None:
-    (project / "web" / "package-lock.json").write_text("{")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"",
+        b"[]",
+        b"\xff",
+        b'{\n<<<<<<< HEAD\n"lockfileVersion": 3\n=======\n"lockfileVersion": 2\n>>>>>>> x\n}\n',
+        json.dumps(LOCK).encode("utf-16"),
+    ],
+    ids=["cut", "empty", "a list", "no text", "a merge", "UTF-16"],
+)
+def test_a_lock_file_that_is_none_is_named_with_what_to_do(project: Path, content: bytes) -> None:
+    (project / "web" / "package-lock.json").write_bytes(content)
     done = appos("sbom", "image.tar", cwd=project)
-    assert done.status == 3
-    assert "web/package-lock.json" in done.err
+    assert (done.status, done.out) == (3, "")
+    assert "web/package-lock.json cannot be read" in done.err
+    assert "help: npm install --package-lock-only" in done.err
+
+
+def test_a_byte_order_mark_does_not_keep_a_lock_file_from_being_read(project: Path) -> None:
+    plain = told(project)
+    (project / "web" / "package-lock.json").write_text(json.dumps(LOCK), encoding="utf-8-sig")
+    assert told(project) == plain
 
 
 def test_a_spec_with_problems_is_told_as_ever(project: Path) -> None:

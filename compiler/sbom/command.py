@@ -142,10 +142,16 @@ def _locks(options: Options, result: Result) -> Mapping[str, tuple[str, Lock]]:
             try:
                 if os.path.getsize(path) > npm.LARGEST:
                     raise ValueError("it is too large")  # noqa: TRY301 - one message for all
-                with open(path, encoding="utf-8") as file:
+                # Editors on Windows put a byte-order mark first, which npm passes over.
+                with open(path, encoding="utf-8-sig") as file:
                     found[artifact.name] = shown, npm.read(file.read())
-            except (OSError, ValueError) as error:
-                raise HostError(f"{path} cannot be read as npm's lock file: {error}") from None
+            except OSError as error:
+                raise HostError(f"{path} cannot be read: {error.strerror or error}") from None
+            except ValueError as error:
+                raise HostError(
+                    f"{path} cannot be read as npm's lock file: {error}",
+                    "npm install --package-lock-only, called beside it, writes it anew; also after conflicts",
+                ) from None
             break
     return found
 
