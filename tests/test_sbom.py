@@ -472,7 +472,15 @@ def named(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("form", "library"), [("cyclonedx", "cyclonedx"), ("spdx", "spdx_tools"), ("licences", "license_expression")]
+    ("form", "library"),
+    [
+        ("cyclonedx", "cyclonedx"),
+        ("cyclonedx", "packageurl"),
+        ("cyclonedx", "jsonschema"),
+        ("cyclonedx", "referencing"),
+        ("spdx", "spdx_tools"),
+        ("licences", "license_expression"),
+    ],
 )
 def test_without_a_library_one_line_says_how_to_get_it(project: Path, form: str, library: str) -> None:
     code = f"import sys; sys.modules[{library!r}] = None; from compiler.__main__ import run; sys.exit(run())"
@@ -485,6 +493,7 @@ def test_without_a_library_one_line_says_how_to_get_it(project: Path, form: str,
         check=False,
     )
     assert done.returncode == 3
+    assert library in done.stderr
     assert re.search(r"help: pip install 'appos-compile\[sbom\]'", done.stderr)
 
 
