@@ -227,6 +227,29 @@ def test_an_artifact_has_its_source_and_its_checksum(project: Path, method: str)
     assert site["lock"] == ["web/package-lock.json"]
 
 
+def test_modules_that_directories_replace_are_told_apart(tmp_path: Path) -> None:
+    programs = {
+        f"usr/bin/{name}": elf(
+            b"",
+            note(
+                f"path\texample.com/{name}\nmod\texample.com/{name}\t(devel)\t\n"
+                f"dep\texample.com/{name}_dep\tv1.2.3\n=>\t./dep\t(devel)\t\n"
+            ),
+        ).ljust(2**16, b"\0")
+        for name in ("one", "two")
+    }
+    (tmp_path / "image.tar").write_bytes(handmade.archive([programs]))
+    document = told(tmp_path)
+    found = by_ref(document)
+    for name in ("one", "two"):
+        dependency = f"pkg:golang/example.com/{name}_dep@v1.2.3"
+        assert facts(found[dependency])["replaced-by"] == ["./dep"]
+        assert facts(found[dependency])["found-in"] == [f"/usr/bin/{name}"]
+        assert dependency in edges(document)[f"pkg:golang/example.com/{name}"]
+    assert "pkg:golang/./dep" not in found
+    assert purls(told(tmp_path, "--format", "spdx")) == purls(document)
+
+
 GLIBC = """\
 version: 1
 name: shop

@@ -429,6 +429,7 @@ def _module(module: Module, path: str, services: tuple[str, ...]) -> Component:
     facts = [("found-in", path)]
     facts += [("go-sum", module.sum)] if module.sum else []
     facts += [("replaces", module.replaces)] if module.replaces else []
+    facts += [("replaced-by", module.directory)] if module.directory else []
     return Component(address, "go", module.path, version, address, services=services, facts=tuple(facts))
 
 
