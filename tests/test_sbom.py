@@ -62,8 +62,25 @@ LOCK = {
     "lockfileVersion": 3,
     "packages": {
         "": {"dependencies": {"@x/term": "6.0.0"}},
-        "node_modules/@x/term": {"version": "6.0.0", "license": "MIT", "resolved": "https://example.com/term.tgz"},
+        "node_modules/@x/term": {
+            "version": "6.0.0",
+            "license": "MIT",
+            "resolved": "https://example.com/@x/term/-/term-6.0.0.tgz",
+        },
         "node_modules/vite": {"version": "6.0.0", "dev": True},
+    },
+}
+COMMIT = "ab" * 20
+ELSEWHERE = {
+    "lockfileVersion": 3,
+    "packages": {
+        "": {"workspaces": ["packages/*"]},
+        "node_modules/one": {"resolved": "packages/one", "link": True},
+        "packages/one": {"dependencies": {"git": "*", "file": "*", "@x/term": "*"}},
+        "node_modules/git": {"resolved": f"git+ssh://git@example.com/git.git#{COMMIT}"},
+        "node_modules/file": {"version": "1.0.0", "resolved": "file:../file-1.0.0.tgz"},
+        "node_modules/@x/term": {"version": "6.0.0", "resolved": "https://me:secret@example.com/term.tgz"},
+        "node_modules/odd": {"version": "1.0.0", "resolved": "https://example.com/%zz.tgz"},
     },
 }
 
@@ -380,6 +397,7 @@ def purls(document: Mapping[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("form", ["cyclonedx", "spdx", "licences"])
 def test_the_same_image_gives_the_same_bytes(project: Path, form: str) -> None:
+    (project / "web" / "package-lock.json").write_text(json.dumps(ELSEWHERE))
     words = ("sbom", "image.tar", "--format", form)
     outputs = {
         running.process(*words, cwd=project, env={"PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": "C"}).out
@@ -561,6 +579,29 @@ def test_a_byte_order_mark_does_not_keep_a_lock_file_from_being_read(project: Pa
     plain = told(project)
     (project / "web" / "package-lock.json").write_text(json.dumps(LOCK), encoding="utf-8-sig")
     assert told(project) == plain
+
+
+def test_npm_packages_from_elsewhere_hang_on_the_artifact_and_say_where_they_are_from(project: Path) -> None:
+    (project / "web" / "package-lock.json").write_text(json.dumps(ELSEWHERE))
+    document = told(project)
+    git = f"pkg:npm/git?vcs_url=git%2Bssh://git%40example.com/git.git%40{COMMIT}"
+    term = "pkg:npm/%40x/term@6.0.0?download_url=https://example.com/term.tgz"
+    assert set(edges(document)["artifact:site"]) == {
+        git,
+        term,
+        "pkg:npm/file@1.0.0?download_url=file:../file-1.0.0.tgz",
+        "pkg:npm/odd@1.0.0?download_url=https://example.com/%25zz.tgz",
+    }
+    found = by_ref(document)
+    assert "version" not in found[git]
+    assert found[git]["externalReferences"] == [{"type": "vcs", "url": f"git+ssh://git@example.com/git.git@{COMMIT}"}]
+    assert found[term]["externalReferences"] == [{"type": "distribution", "url": "https://example.com/term.tgz"}]
+
+    second = told(project, "--format", "spdx")
+    assert sorted(purls(document)) == sorted(purls(second))
+    places = {package["name"]: package["downloadLocation"] for package in second["packages"]}
+    assert places["git"] == f"git+ssh://git@example.com/git.git@{COMMIT}"
+    assert places["odd"] == "NOASSERTION"
 
 
 def test_a_spec_with_problems_is_told_as_ever(project: Path) -> None:
