@@ -196,6 +196,12 @@ class _Session:
                 version = found.versions.get(name, "")
                 missing = HostError(f"{found.source} have no version of it", "name it as it is called there")
                 told["package", image, name] = Told(version, found.source, None if version else missing)
+            virtual = [name for name in wanted_ if found.versions.get(name) == lockfile.VIRTUAL]
+            if virtual:
+                self.notes.append(
+                    f"{', '.join(virtual)} on {image}: a name that other packages provide has no version to pin; "
+                    "name one of those packages to have it pinned"
+                )
         return told
 
     def _versions(self, image: str, names: Sequence[str], digest: str) -> stock.Versions:

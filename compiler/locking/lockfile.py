@@ -22,6 +22,8 @@ FORMAT = 1
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _IMAGE = re.compile(rf"({DIGEST.pattern})(?: ([0-9A-Za-z][0-9A-Za-z.+_-]{{0,99}}))?")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_:~-]{0,199}")
+VIRTUAL = "virtual"
+"""In place of a version: other packages provide the name, and none has it, so that there is nothing to pin."""
 _DIGITS = "sha256: and 64 hexadecimal digits"
 SECTIONS = {"images": (_IMAGE, _DIGITS), "packages": (_VERSION, "the version of a package"), "files": (DIGEST, _DIGITS)}
 """What a pin looks like in each section, and what it is called."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from compiler.errors import HostError
 from compiler.locking import versions
-from compiler.locking.lockfile import DIGEST, Image
+from compiler.locking.lockfile import DIGEST, VIRTUAL, Image
 from compiler.locking.reference import parse
 from compiler.verify.engine import EngineError
 
@@ -52,7 +52,7 @@ _LINES = {
 
 
 class Versions(NamedTuple):
-    """Packages with their versions, and where they were read."""
+    """Packages with their versions, or the word for a name that only others provide; and where they were read."""
 
     versions: Mapping[str, str]
     source: str
@@ -88,8 +88,10 @@ def packages(engine: Engine, names: Sequence[str], family: str, images: Iterable
         except EngineError as error:
             said.append(_told(error.text))
             continue
-        if done.status == 0:
-            return Versions(read(done.out, names, family), f"the repositories of {name}")
+        listed = _listed(done.out, family) if done.status == 0 else {}
+        if listed:
+            # What is accepted, and yet is no package, is a name that others provide.
+            return Versions({each: listed.get(each, VIRTUAL) for each in names}, f"the repositories of {name}")
         said.append(_told(done.err))
     hint = f"try it by hand: {_program(engine)} run --rm -it {name} sh"
     raise HostError(f"the repositories cannot tell: {'; '.join(said)}", hint)
@@ -106,13 +108,19 @@ def built(engine: Engine, names: Sequence[str], family: str, image: str) -> Vers
 
 def read(text: str, names: Iterable[str], family: str) -> dict[str, str]:
     """The versions of these packages in what a package manager printed; what it does not name is left out."""
+    found = _listed(text, family)
+    return {name: found[name] for name in names if name in found}
+
+
+def _listed(text: str, family: str) -> dict[str, str]:
+    """Every package that a package manager printed, with its version."""
     found: dict[str, str] = {}
     for form in _LINES[family]:
         for line in text.splitlines():
             match = form.fullmatch(line.strip())
             if match:
                 found.setdefault(match["name"], match["version"])
-    return {name: found[name] for name in names if name in found}
+    return found
 
 
 def _run(image: str, script: str, *options: str) -> tuple[str, ...]:

@@ -128,6 +128,13 @@ def test_what_does_not_fit_any_more_is_told(tree: Path) -> None:
     assert (again.out, again.err) == (f"build/: {again.out.split()[1]} files up to date\n", run.err)
 
 
+def test_a_name_that_cannot_be_pinned_stays_as_it_is_without_a_warning(tree: Path) -> None:
+    (tree / "appos.lock").write_text(LOCK.replace("8.14.1-r2", "virtual"), "utf-8")
+    run = compiled(tree)
+    assert (run.status, run.err) == (0, "")
+    assert " curl supervisor=4.2.5-r5 " in (tree / "build" / "Dockerfile").read_text("utf-8")
+
+
 def test_the_place_of_a_mistake_is_shown(tree: Path) -> None:
     (tree / "appos.lock").write_text(LOCK.replace(GO, "sha256:none"), "utf-8")
     run = compiled(tree)

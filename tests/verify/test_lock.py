@@ -136,6 +136,43 @@ def test_without_repositories_the_image_that_was_built_tells(place: Place) -> No
     assert "curl" in next(line for line in online.out.splitlines() if line.startswith("  failed"))
 
 
+def test_a_name_that_only_others_provide_is_remembered_and_not_pinned(place: Place) -> None:
+    package = "apk mkpkg -I name:mailer16 -I version:16.1-r0 -I provides:mailer -F /srv -o /m.apk"
+    base = f"FROM alpine:3.19\nRUN {package} && apk add --no-network --allow-untrusted /m.apk\n"
+    _in(place.tree, place.engine, "build", "-q", "-t", place.base, "-", text=base)
+    place.engine.tell("push", place.base)
+    spec = place.tree / "appos.yaml"
+    spec.write_text(spec.read_text("utf-8").replace("[curl]", "[curl, mailer, mailer16]"), "utf-8")
+    run = place.lock()
+    assert (run.status, run.err) == (0, "")
+    assert run.out.splitlines()[0] == "appos.lock: 5 pinned, 1 unpinned"
+    assert f"note: mailer on {place.base}: a name that other packages provide has no version to pin" in run.out
+    assert {"    mailer: virtual", "    mailer16: 16.1-r0"} <= set(place.lines())
+    assert place.lock().out == "appos.lock: 6 kept\n"
+    assert "6 current" in place.lock("--check").out
+    compilation = process("--strict", cwd=place.tree)
+    assert "W021" not in compilation.err
+    process(cwd=place.tree)
+    [installed] = [line for line in place.lines("build/Dockerfile") if "mailer" in line]
+    assert " mailer mailer16=16.1-r0 " in installed
+    # A name that nobody has is another matter: the repositories refuse it, as they would in a build.
+    spec.write_text(spec.read_text("utf-8").replace("mailer,", "mailer, mailbox,"), "utf-8")
+    refused = place.lock()
+    assert refused.status == 3
+    assert f"mailbox on {place.base}: the repositories cannot tell" in refused.out
+
+
+def test_a_package_manager_that_nobody_understands_unpins_nothing(place: Place) -> None:
+    place.lock()
+    versions = [line for line in place.lines() if line.startswith("    ")]
+    mute = 'FROM alpine:3.19\nRUN ln -sf /bin/true "$(command -v apk)"\n'
+    _in(place.tree, place.engine, "build", "-q", "-t", place.base, "-", text=mute)
+    place.engine.tell("push", place.base)
+    run = place.lock("--update")
+    assert (run.status, run.out.splitlines()[0]) == (3, "appos.lock: 1 moved, 3 failed")
+    assert [line for line in place.lines() if line.startswith("    ")] == versions
+
+
 def test_an_engine_that_cannot_get_what_is_pinned_is_mentioned(place: Place) -> None:
     # The command knows a mirror, the engine does not.
     host = place.base.partition("/")[0]
