@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from compiler.errors import HostError
@@ -18,11 +18,13 @@ from compiler.locking.lockfile import DIGEST, Image
 from compiler.locking.reference import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from compiler.locking.reference import Reference
     from compiler.locking.settings import Endpoint
     from compiler.locking.transport import Answer
+
+T = TypeVar("T")
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -46,23 +48,30 @@ class Found(NamedTuple):
 
 def image(reference: Reference, platform: str, environment: Mapping[str, str]) -> Found:
     """What a tag stands for now; asked of the mirrors first, and of the registry where they do not tell."""
+    pin, host, notes = _first(reference, environment, lambda server: server.image(platform))
+    return Found(pin, host, notes)
+
+
+def tags(reference: Reference, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags of a repository; asked of the mirrors first, and of the registry where they do not list them."""
+    return _first(reference, environment, lambda server: server.tags())[0]
+
+
+def _first(
+    reference: Reference, environment: Mapping[str, str], ask: Callable[[_Server], T]
+) -> tuple[T, str, tuple[str, ...]]:
+    """The first answer, with the host that gave it, and why the mirrors before it gave none."""
     notes: list[str] = []
     for endpoint in settings.endpoints(reference.registry, environment):
         try:
-            pin = _Server(endpoint, reference, environment).image(platform)
+            answer = ask(_Server(endpoint, reference, environment))
         except HostError as error:
             if not endpoint.mirror:
                 raise
             notes.append(f"the mirror {endpoint.host} was of no use: {error.message}")
         else:
-            return Found(pin, endpoint.host, tuple(notes))
+            return answer, endpoint.host, tuple(notes)
     raise AssertionError  # pragma: no cover - the last endpoint is no mirror
-
-
-def tags(reference: Reference, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The tags of an image's repository, as the registry itself lists them."""
-    endpoint = settings.endpoints(reference.registry, environment)[-1]
-    return _Server(endpoint, reference, environment).tags()
 
 
 class _Server:
