@@ -34,8 +34,11 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.dock
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
 PAGES = 50
 """Pages of tags that are read: an image of many years has some thousand tags."""
-_CHALLENGE = re.compile(r"\s*([A-Za-z]+)\s+(.*)", re.DOTALL)
-_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_CHALLENGE = re.compile(
+    r"(?:^|,)\s*(?P<scheme>[A-Za-z][\w-]*)(?![\w-]|\s*=)"
+    r'|(?P<name>[A-Za-z_]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))'
+)
+"""The name of a scheme, or a parameter of the one before; one header may have several schemes (RFC 9110, 11.6.1)."""
 
 
 class Found(NamedTuple):
@@ -214,10 +217,13 @@ def _challenges(headers: list[str]) -> dict[str, dict[str, str]]:
     """What a server accepts as proof, by the name of the scheme in small letters."""
     found: dict[str, dict[str, str]] = {}
     for header in headers:
-        match = _CHALLENGE.fullmatch(header)
-        if match:
-            pairs = _PARAMETER.findall(match[2])
-            found.setdefault(match[1].lower(), {name.lower(): quoted or bare for name, quoted, bare in pairs})
+        parameters: dict[str, str] = {}
+        for match in _CHALLENGE.finditer(header):
+            if match["scheme"]:
+                parameters = {}
+                found.setdefault(match["scheme"].lower(), parameters)
+            else:
+                parameters[match["name"].lower()] = match["quoted"] or match["bare"] or ""
     return found
 
 

@@ -191,6 +191,28 @@ def test_a_token_is_not_fetched_from_anywhere(realm: str, home: Path) -> None:
             found(server.host)
 
 
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        'Bearer realm="REALM",service="x"',
+        'Bearer realm="REALM",service="x", Basic realm="R"',
+        'Basic realm="Say, Bearer realm=1, please", Bearer realm="REALM", service="x"',
+        'Negotiate YWJj==, Basic, bearer service = x , realm = "REALM"',
+    ],
+)
+def test_one_header_may_offer_several_proofs(challenge: str) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path.startswith("/token?service=x&"):
+            return Reply(200, b'{"token": "xyz"}')
+        if asked.headers.get("authorization") == "Bearer xyz":
+            return served(asked)
+        offered = challenge.replace("REALM", f"http://{asked.headers['host']}/token")
+        return Reply(401, headers={"WWW-Authenticate": offered})
+
+    with servers.stub(answer) as server:
+        assert found(server.host).image.digest == GOOD.digest
+
+
 @pytest.mark.parametrize("token", [{}, {"token": 1}, {"token": ""}, {"token": "a\r\nHost: b"}])
 def test_a_token_that_is_none(token: object) -> None:
     with servers.stub(lambda _: Reply(200, json.dumps(token).encode())) as realm:
