@@ -181,7 +181,7 @@ class _Server:
     def _authorize(self, answer: Answer) -> None:
         """Do what the registry asks for to know who we are; a login goes to nobody but those it names over TLS."""
         challenges = _challenges(answer.headers.get_all("WWW-Authenticate") or [])
-        login = credentials.login(self.host, self.environment)
+        login = credentials.login(self.host, self.reference.repository, self.environment)
         if "bearer" in challenges:
             self.authorization = f"Bearer {self._token(challenges['bearer'], login)}"
         elif "basic" in challenges and login and not login.identity:
