@@ -15,7 +15,6 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from compiler.errors import HostError
 from compiler.locking import credentials, settings, transport, versions
 from compiler.locking.lockfile import DIGEST, Image
-from compiler.locking.reference import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -191,7 +190,9 @@ class _Server:
 
     def _token(self, asked: Mapping[str, str], login: credentials.Login | None) -> str:
         realm = urlsplit(transport.joined(self.base, asked.get("realm", "")))
-        plain = realm.scheme == "http" and self.base.startswith("http:") and is_loopback(realm.netloc)
+        # The registry's own host gets the login in no other way than it would get it itself.
+        known = realm.netloc == self.host or settings.may_be_plain(realm.netloc, self.environment)
+        plain = realm.scheme == "http" and self.base.startswith("http:") and known
         if "//" not in asked.get("realm", "") or not realm.hostname or not (realm.scheme == "https" or plain):
             raise HostError(f"{self.host} asks for a token of a place that is none", "it must be an https URL")
         scope = asked.get("scope") or f"repository:{self.reference.repository}:pull"

@@ -63,9 +63,18 @@ def _mirror(value: str, environment: Mapping[str, str]) -> Endpoint:
 
 def _scheme(host: str, environment: Mapping[str, str]) -> str:
     """How a server is spoken to: only this machine's own, and those that are named, may do without encryption."""
-    if host in environment.get(INSECURE, "").replace(",", " ").split():
+    if _named(host, environment):
         return "http"
     return "" if is_loopback(host) else "https"
+
+
+def may_be_plain(host: str, environment: Mapping[str, str]) -> bool:
+    """Whether a login may go to a host without encryption: it is this machine, or was named."""
+    return is_loopback(host) or _named(host, environment)
+
+
+def _named(host: str, environment: Mapping[str, str]) -> bool:
+    return host in environment.get(INSECURE, "").replace(",", " ").split()
 
 
 def trust(host: str) -> ssl.SSLContext:

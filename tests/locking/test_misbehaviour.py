@@ -6,6 +6,7 @@ import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -211,6 +212,32 @@ def test_one_header_may_offer_several_proofs(challenge: str) -> None:
 
     with servers.stub(answer) as server:
         assert found(server.host).image.digest == GOOD.digest
+
+
+@pytest.mark.parametrize(
+    ("realm", "trusted"),
+    [("registry.lan:5000", True), ("tokens.lan", True), ("registry.lan:5001", False), ("a@registry.lan:5000", False)],
+)
+def test_a_token_without_encryption_is_fetched_only_where_that_was_allowed(
+    realm: str, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def proxy(asked: Asked) -> Reply:
+        place = urlsplit(asked.path)
+        if place.path == "/token":
+            return Reply(200, b'{"token": "xyz"}')
+        if asked.headers.get("authorization") == "Bearer xyz":
+            return served(asked._replace(path=place.path))
+        return Reply(401, headers={"WWW-Authenticate": f'Bearer realm="http://{realm}/token"'})
+
+    with servers.stub(proxy) as server:
+        monkeypatch.setenv("http_proxy", f"http://{server.host}")
+        monkeypatch.setenv(settings.INSECURE, "registry.lan:5000 tokens.lan")
+        if trusted:
+            assert found("registry.lan:5000").image.digest == GOOD.digest
+        else:
+            with pytest.raises(HostError, match="asks for a token of a place that is none"):
+                found("registry.lan:5000")
+        assert any(urlsplit(asked.path).path == "/token" for asked in server.asked) == trusted
 
 
 @pytest.mark.parametrize("token", [{}, {"token": 1}, {"token": ""}, {"token": "a\r\nHost: b"}])
