@@ -57,7 +57,7 @@ def run(options: Options) -> int:
     before = renewing.pins(lock)
     asked = _asked(options, want, before)
     session = _Session(app, want, options)
-    told = {**_files(want), **session.images(asked)}
+    told = {**_files(want), **_completed(session.images(asked), before)}
     # What is checked are the packages of the image as it is pinned, not of the one it would move to.
     told |= session.packages(asked, _digests(before, {} if options.check else told))
     if options.check:
@@ -128,6 +128,14 @@ def _bare(image: str) -> str:
 def _files(want: Wanted) -> dict[Key, Told]:
     """The checksums of downloads, which the spec itself has."""
     return {("file", "", url): Told(checksum, "the spec") for url, checksum in want.files.items()}
+
+
+def _completed(told: Mapping[Key, Told], before: Mapping[Key, str]) -> dict[Key, Told]:
+    """Images with the versions of their pins where just the version could not be read: the same digest is no change."""
+    return {
+        key: answer._replace(value=old) if (old := before.get(key, "")).split(" ")[0] == answer.value else answer
+        for key, answer in told.items()
+    }
 
 
 def _digests(before: Mapping[Key, str], told: Mapping[Key, Told]) -> dict[str, str]:

@@ -50,8 +50,8 @@ class Found(NamedTuple):
 
 def image(reference: Reference, platform: str, environment: Mapping[str, str]) -> Found:
     """What a tag stands for now; asked of the mirrors first, and of the registry where they do not tell."""
-    pin, host, notes = _first(reference, environment, lambda server: server.image(platform))
-    return Found(pin, host, notes)
+    (pin, unread), host, notes = _first(reference, environment, lambda server: server.image(platform))
+    return Found(pin, host, (*notes, *unread))
 
 
 def tags(reference: Reference, environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -92,20 +92,24 @@ class _Server:
             return "https"
         return "https" if answer.status == 400 else "http"  # noqa: PLR2004 - Go's answer to HTTP on a TLS port
 
-    def image(self, platform: str) -> Image:
-        """Digest and version behind the tag."""
+    def image(self, platform: str) -> tuple[Image, tuple[str, ...]]:
+        """Digest and version behind the tag, and why there is no version if it could not be read."""
         digest, kind, manifest = self._manifest(self.reference.digest or self.reference.tag)
         if kind in INDEXES:
             chosen = _chosen(manifest, platform)
             if chosen is None:
-                return Image(digest)
+                raise HostError(f"{self.host} has an index without any image under {self._name}", "check the name")
             _, kind, manifest = self._manifest(chosen)
         config = manifest.get("config")
         if not isinstance(config, dict) or not DIGEST.fullmatch(str(config.get("digest"))):
             raise HostError(f"{self.host} has no image under {self._name}, but something else", "check the name")
-        answer = self._get(f"blobs/{config['digest']}", "*/*")
+        try:
+            answer = self._get(f"blobs/{config['digest']}", "*/*")
+        except HostError as error:
+            # The version is for reading alone: what is pinned is the digest, which was held against the content.
+            return Image(digest), (f"its version cannot be read: {error.message}",)
         self._checked(answer, config["digest"])
-        return Image(digest, versions.of(self.reference.repository, _object(answer.body, self.host)))
+        return Image(digest, versions.of(self.reference.repository, _object(answer.body, self.host))), ()
 
     def tags(self) -> tuple[str, ...]:
         """Every tag of the repository."""

@@ -210,6 +210,27 @@ def test_tags_that_are_not_told_hide_no_pin_that_has_moved(tree: Path, host: str
     assert f"note: {name}: nobody tells whether there is a newer patch: " in run.out
 
 
+def test_a_version_that_cannot_be_read_again_is_no_change(tree: Path, host: str) -> None:
+    refusing = False
+
+    def answer(asked: servers.Asked) -> servers.Reply:
+        if "/blobs/" in asked.path and refusing:
+            return servers.Reply(403)
+        return servers.Reply(307, headers={"Location": f"http://{host}{asked.path}"})
+
+    with servers.stub(answer) as server:
+        spec = tree / "appos.yaml"
+        spec.write_text(spec.read_text("utf-8").replace(host, server.host), "utf-8")
+        locked(tree)
+        before = lines(tree)
+        refusing = True
+        assert locked(tree, "--check").out.startswith("appos.lock: 2 current, ")
+        run = locked(tree, "--update")
+    assert (run.status, run.out.splitlines()[0]) == (0, "appos.lock: 2 kept")
+    assert f"note: {server.host}/golang:1.22-alpine: its version cannot be read: " in run.out
+    assert lines(tree) == before
+
+
 def test_where_nobody_can_tell_the_pins_stay(tree: Path, host: str) -> None:
     locked(tree)
     before = (tree / "appos.lock").read_bytes()

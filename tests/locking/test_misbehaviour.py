@@ -67,6 +67,40 @@ def test_a_configuration_that_is_another() -> None:
     assert message.startswith("HOST does not send what it says it sends")
 
 
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_a_configuration_that_is_not_to_be_had_leaves_the_digest(status: int) -> None:
+    def answer(asked: Asked) -> Reply:
+        return served(asked) if "/manifests/" in asked.path else Reply(status, headers={"Retry-After": "0"})
+
+    with servers.stub(answer) as server:
+        told = found(server.host)
+    assert told.image == (GOOD.digest, "")
+    assert [note.startswith("its version cannot be read: ") for note in told.notes] == [True]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [],
+        [1, None, {"digest": 5}],
+        [{"digest": GOOD.digest, "platform": {"os": "unknown", "architecture": "unknown"}}],
+    ],
+)
+def test_an_index_without_an_image(listed: list[object]) -> None:
+    message = refused(manifests(body=json.dumps({"manifests": listed}).encode(), headers={}))
+    assert message == "HOST has an index without any image under tool:1"
+
+
+def test_an_index_of_indexes() -> None:
+    inner = images.made(architectures=("amd64",))
+    outer = json.dumps({"mediaType": images.INDEX, "manifests": [{"digest": inner.digest}]}).encode()
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(200, outer if asked.path.endswith("/1") else inner.body)
+
+    assert refused(answer) == "HOST has no image under tool:1, but something else"
+
+
 def test_a_manifest_that_is_another_than_its_index_names() -> None:
     image = images.made(architectures=("amd64",))
 
