@@ -39,7 +39,7 @@ class Options(NamedTuple):
     offline: bool = False
     format: str = "human"
     engine: str | None = None
-    timeout: float = TIMEOUT
+    timeout: int = TIMEOUT
 
 
 class UnknownNameError(Exception):

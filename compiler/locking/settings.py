@@ -55,8 +55,13 @@ def _mirrors(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _mirror(value: str, environment: Mapping[str, str]) -> Endpoint:
-    place = urlsplit(value if "://" in value else f"//{value}")
-    if place.scheme not in ("", "http", "https") or not place.hostname or place.path.strip("/") or place.username:
+    try:
+        place = urlsplit(value if "://" in value else f"//{value}")
+        sound = place.scheme in ("", "http", "https") and place.hostname and (place.port or place.port is None)
+    except ValueError:
+        # A bracket that is not closed, or a port that is no number.
+        sound = False
+    if not sound or place.path.strip("/") or place.username:
         raise HostError(f'{MIRRORS} has "{value}"', "a mirror is a host, with its port: mirror.example:5000")
     return Endpoint(place.netloc, place.scheme or _scheme(place.netloc, environment), mirror=True)
 

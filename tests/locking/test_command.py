@@ -284,6 +284,10 @@ def test_a_slow_registry_ends_with_the_time_it_is_given(tree: Path, host: str) -
         (("golang",), "names go with --update"),
         (("--update", "--check"), "--update writes, --check does not"),
         (("--timeout", "0"), "not in the range"),
+        (("--timeout", "3601"), "not in the range"),
+        (("--timeout", "inf"), "not a valid integer"),
+        (("--timeout", "1e30"), "not a valid integer"),
+        (("--timeout", "nan"), "not a valid integer"),
         (("--format", "xml"), "is not one of"),
     ],
 )

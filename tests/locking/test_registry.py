@@ -235,7 +235,11 @@ def test_where_the_mirror_is_of_no_use_the_registry_is_asked(plain: str, monkeyp
 
 
 @pytest.mark.parametrize(
-    "value", ["docker.io", "=x", "docker.io=", "docker.io=ftp://x", "docker.io=http://a@b", "docker.io=b/c"]
+    "value",
+    [
+        *("docker.io", "=x", "docker.io=", "docker.io=ftp://x", "docker.io=http://a@b", "docker.io=b/c"),
+        *("docker.io=[::1", "docker.io=b:c", "docker.io=b:99999", "docker.io=b:0"),
+    ],
 )
 def test_a_mirror_that_is_none(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.MIRRORS, value)
