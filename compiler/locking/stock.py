@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from compiler.errors import HostError
+from compiler.guard import interruptible
 from compiler.locking import versions
 from compiler.locking.lockfile import DIGEST, VIRTUAL, Image
 from compiler.locking.reference import parse
@@ -16,7 +19,7 @@ from compiler.verify.engine import EngineError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from compiler.verify.engine import Engine
+    from compiler.verify.engine import Done, Engine
 
 TIMEOUT = 300
 """Seconds for a package manager, which may have to fetch its lists, and for the engine, which may have to pull."""
@@ -84,7 +87,7 @@ def packages(engine: Engine, names: Sequence[str], family: str, images: Iterable
         # A digest may have to be pulled; what has just a name is what the engine has.
         options = () if "@" in name else ("--pull", "never")
         try:
-            done = engine.call(*_run(name, script, *options), timeout=TIMEOUT)
+            done = _run(engine, name, script, *options)
         except EngineError as error:
             said.append(_told(error.text))
             continue
@@ -99,11 +102,14 @@ def packages(engine: Engine, names: Sequence[str], family: str, images: Iterable
 
 def built(engine: Engine, names: Sequence[str], family: str, image: str) -> Versions:
     """The versions that an image which was built here has; HostError if there is none."""
+    missing = HostError(f"the engine has no {image} to read versions from", "build it first")
     try:
-        text = engine.tell(*_run(image, INSTALLED[family], "--pull", "never", "--network", "none"), timeout=TIMEOUT)
+        done = _run(engine, image, INSTALLED[family], "--pull", "never", "--network", "none")
     except EngineError:
-        raise HostError(f"the engine has no {image} to read versions from", "build it first") from None
-    return Versions(read(text, names, family), f"what is installed in {image}")
+        raise missing from None
+    if done.status != 0:
+        raise missing
+    return Versions(read(done.out, names, family), f"what is installed in {image}")
 
 
 def read(text: str, names: Iterable[str], family: str) -> dict[str, str]:
@@ -123,8 +129,18 @@ def _listed(text: str, family: str) -> dict[str, str]:
     return found
 
 
-def _run(image: str, script: str, *options: str) -> tuple[str, ...]:
-    return ("run", "--rm", *options, "--user", "0", "--entrypoint", "sh", image, "-c", script)
+def _run(engine: Engine, image: str, script: str, *options: str) -> Done:
+    """How a script ends in a container of an image; of the container nothing stays, however that is."""
+    name = f"appos-compile-lock-{secrets.token_hex(4)}"
+    words = ("run", "--rm", "--name", name, *options, "--user", "0", "--entrypoint", "sh", image, "-c", script)
+    with interruptible():
+        try:
+            return engine.call(*words, timeout=TIMEOUT)
+        except BaseException:
+            # The client is gone, which would have removed it.
+            with suppress(EngineError):
+                engine.call("rm", "--force", name)
+            raise
 
 
 def _program(engine: Engine) -> str:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import time
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
+from compiler.guard import INTERRUPTED
 from compiler.locking import settings
 from tests.locking import images, servers
-from tests.running import Result, process
+from tests.running import Result, command, environment, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,6 +175,30 @@ def test_a_package_manager_that_nobody_understands_unpins_nothing(place: Place) 
     run = place.lock("--update")
     assert (run.status, run.out.splitlines()[0]) == (3, "appos.lock: 1 moved, 3 failed")
     assert [line for line in place.lines() if line.startswith("    ")] == versions
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_no_container(place: Place, number: signal.Signals) -> None:
+    # With a name in it, it is an image of its own, and so are the containers of it.
+    slow = f"FROM alpine:3.19\nLABEL test={place.image}\nRUN printf '#!/bin/sh\\nexec sleep 300\\n' >\"$(command -v apk)\"\n"
+    _in(place.tree, place.engine, "build", "-q", "-t", place.base, "-", text=slow)
+    place.engine.tell("push", place.base)
+    listed = ("ps", "--all", "--quiet", "--filter", f"ancestor={place.base}")
+    running = subprocess.Popen(command("lock"), cwd=place.tree, env=environment(), stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            if place.engine.tell(*listed, "--filter", "status=running"):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("no container runs")
+        running.send_signal(number)
+        assert running.wait(30) == INTERRUPTED
+    finally:
+        running.kill()
+        running.wait()
+    assert place.engine.tell(*listed) == ""
+    assert not (place.tree / "appos.lock").exists()
 
 
 def test_an_engine_that_cannot_get_what_is_pinned_is_mentioned(place: Place) -> None:
