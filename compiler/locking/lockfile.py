@@ -13,7 +13,7 @@ from compiler import load
 from compiler.errors import HostError, Mark, Problem, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 Path = tuple["str | int", ...]
 
@@ -79,7 +79,10 @@ def read(path: str, name: str) -> tuple[Lock | None, tuple[Problem, ...]]:
 
 def parse(raw: bytes, name: str) -> Lock:
     """The pins of a lock file; SpecError with every problem it has."""
-    document = load.parse(raw, name)
+    try:
+        document = load.parse(raw, name)
+    except SpecError as error:
+        raise SpecError(_unread(load.displayed(raw), name, error.problems)) from None
     problems = tuple(_Form(document).problems())
     if problems:
         raise SpecError(problems)
@@ -91,6 +94,15 @@ def parse(raw: bytes, name: str) -> Lock:
         name,
         document.keys,
     )
+
+
+def _unread(text: str, name: str, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """What is wrong with a text that is no sound YAML: nobody writes it by hand, so that the advice is another."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("<<<<<<< "):
+            message = "a merge left two versions of this lock file here"
+            return (Problem("E110", message, Mark(name, number, 1, len(line)), ANEW),)
+    return tuple(problem._replace(code="E110", hint=ANEW) for problem in problems)
 
 
 def text(lock: Lock, spec: str) -> str:

@@ -180,8 +180,8 @@ def test_a_package_manager_that_nobody_understands_unpins_nothing(place: Place) 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_leaves_no_container(place: Place, number: signal.Signals) -> None:
     # With a name in it, it is an image of its own, and so are the containers of it.
-    slow = f"FROM alpine:3.19\nLABEL test={place.image}\nRUN printf '#!/bin/sh\\nexec sleep 300\\n' >\"$(command -v apk)\"\n"
-    _in(place.tree, place.engine, "build", "-q", "-t", place.base, "-", text=slow)
+    slow = f"LABEL test={place.image}\nRUN printf '#!/bin/sh\\nexec sleep 300\\n' >$(command -v apk)\n"
+    _in(place.tree, place.engine, "build", "-q", "-t", place.base, "-", text=f"FROM alpine:3.19\n{slow}")
     place.engine.tell("push", place.base)
     listed = ("ps", "--all", "--quiet", "--filter", f"ancestor={place.base}")
     running = subprocess.Popen(command("lock"), cwd=place.tree, env=environment(), stdout=subprocess.DEVNULL)
