@@ -62,6 +62,9 @@ mkdir -m 0700 /run/appos/redis/secrets /run/appos/convex/secrets /run/appos/back
 
 # Programs that the image holds compressed: each version is unpacked once, and has its checksum for a name.
 mkdir -p /run/appos/programs
+if grep -q '^[^ ]* /appos/data [^ ]* [^ ]*noexec' /proc/mounts; then
+    fail "/appos/data is mounted noexec, and programs are unpacked onto it: mount it with exec"
+fi
 # unpack NAME MODE OWNER COMMAND
 unpack() (
     packed=/usr/local/share/appos/packed/$1 versions=/appos/data/.appos/programs/$1 mode=$2 owner=$3
@@ -95,7 +98,7 @@ unpack() (
         done
         if ! intact "$1"; then
             # What is left of a start that was killed, and other versions: an older image, if it comes back, unpacks its own again.
-            [ "$tries" = 50 ] || find "$versions" -type f ! -name lock -exec rm -f {} +
+            [ "$tries" = 50 ] || find "$versions" -mindepth 1 ! -name lock -exec rm -rf {} +
             new=$(mktemp "$versions/new.XXXXXX")
             trap 'rm -f "$new"' EXIT
             sha256sum <"$packed" >"/run/appos/programs/$1.sum" &
@@ -106,6 +109,8 @@ unpack() (
             [ "$whole" = yes ] && [ "$(stat -c %s "$new")" = "$size" ] ||
                 fail "$1 cannot be unpacked: it takes $((size / 1000000)) MB of the volume; is there no room?"
             sync "$new"
+            # Into a directory it would be moved.
+            [ ! -d "$program" ] || rm -rf "$program"
             mv "$new" "$program"
             settle
         fi
@@ -191,5 +196,5 @@ hand_over backend appos
 for file in /appos/data/appos.db /appos/data/appos.db-wal /appos/data/appos.db-shm; do
     [ ! -e "$file" ] || chown -h appos: "$file"
 done
-su -s /bin/sh -c "exec \"\$0\" \"\$@\"" appos /usr/local/lib/appos/database.sh
+su -s /bin/sh -c "exec \"\$0\" \"\$@\"" -- appos /usr/local/lib/appos/database.sh
 exec /usr/local/lib/appos/supervisord.py -c /etc/supervisord.conf

@@ -7,6 +7,7 @@ set -u
 export LC_ALL=C HOME=/tmp
 
 failed=0
+again="get or build it again, and compare its checksum"
 
 # problem CODE FILE MESSAGE HELP
 problem() {
@@ -41,16 +42,31 @@ number() { od -An -v -j "$2" -N "$3" -t "u$3" "$1" | tr -d ' '; }
 # machine FILE: word size, order of bytes and processor of an ELF file; nothing for any other.
 machine() { od -An -v -t u1 -N 20 "$1" | tr -s ' \n' '  ' | sed -n 's/^ 127 69 76 70 \([12] [12]\) .* \([0-9]* [0-9]*\) $/\1 \2/p'; }
 
-# loader FILE: the one that it asks for, as its table of segments says: https://man7.org/linux/man-pages/man5/elf.5.html
-loader() {
+# segments FILE: kind, place and length of each entry of its table: https://man7.org/linux/man-pages/man5/elf.5.html
+segments() {
     case $(machine "$1") in
         1*) word=4 entry=32 table=$(number "$1" 28 4) count=$(number "$1" 44 2) ;;
         2*) word=8 entry=56 table=$(number "$1" 32 8) count=$(number "$1" 56 2) ;;
         *) return ;;
     esac
-    od -An -v -w"$entry" -t "u$word" -j "$table" -N $((count * entry)) "$1" | while read -r kind place _ _ length _; do
-        [ $((kind & 4294967295)) -ne 3 ] || [ "$length" -gt 4096 ] || dd if="$1" bs=1 skip="$place" count=$((length - 1))
-    done 2>/dev/null
+    od -An -v -w"$entry" -t "u$word" -j "$table" -N $((count * entry)) "$1" 2>/dev/null | while read -r kind at _ _ length _; do
+        echo "$((kind & 4294967295)) $at $length"
+    done
+}
+
+# loader FILE: the one that it asks for.
+loader() {
+    segments "$1" | while read -r kind at length; do
+        [ "$kind" -ne 3 ] || [ "$length" -gt 4096 ] || dd if="$1" bs=1 skip="$at" count=$((length - 1)) 2>/dev/null
+    done
+}
+
+# needy FILE: whether it names a library that it needs.
+needy() {
+    case $own in 1*) word=4 ;; *) word=8 ;; esac
+    segments "$1" | while read -r kind at length; do
+        [ "$kind" -ne 2 ] || od -An -v -w$((2 * word)) -t "u$word" -j "$at" -N "$length" "$1"
+    done | grep -q '^ *1 '
 }
 
 # elf PATH: the ELF files in it, by how they begin.
@@ -76,27 +92,57 @@ named() {
     esac
 }
 
-# program FILE SHOWN: an ELF file.
-program() {
+# whole FILE SHOWN: whether it is for this kernel and processor, and nothing of it is missing.
+whole() {
+    size=$(stat -c %s "$1") why=
+    case $(od -An -v -t u1 -j 4 -N 1 "$1") in *2) header=64 ;; *) header=52 ;; esac
+    if [ "$size" -lt "$header" ]; then
+        problem B102 "$2" "its end is missing: there are $size bytes, and its header alone takes $header" "$again"
+        return 1
+    fi
+    case $(number "$1" 7 1) in
+        0 | 3) ;;
+        *) problem B105 "$2" "it is for another system, and containers run on Linux" "build it with GOOS=linux, or take the one for Linux" && return 1 ;;
+    esac
     other=$(machine "$1")
     if [ "$other" != "$own" ]; then
         problem B104 "$2" "it is for $(named "$other"), and the image is for $(named "$own")" "take or build the one for linux/$(named "$own")"
-        return
+        return 1
     fi
-    # The table of sections is what linkers write last: where it starts, times the size and the number of its entries.
+    # The tables end where they start, times the size and the number of their entries; that of sections is what linkers write last.
     case $own in
         1*) end=$(($(number "$1" 32 4) + $(number "$1" 46 2) * $(number "$1" 48 2))) first=$(($(number "$1" 28 4) + $(number "$1" 42 2) * $(number "$1" 44 2))) ;;
         *) end=$(($(number "$1" 40 8) + $(number "$1" 58 2) * $(number "$1" 60 2))) first=$(($(number "$1" 32 8) + $(number "$1" 54 2) * $(number "$1" 56 2))) ;;
     esac
-    size=$(stat -c %s "$1")
+    # What is loaded, the dynamic table and the loader's name; kept in a file, since a loop behind a pipe cannot tell anything.
+    segments "$1" >/tmp/segments
+    loaded=0
+    while read -r kind at length; do
+        case $kind in 1) loaded=1 ;; 2 | 3) ;; *) continue ;; esac
+        case $at,$length in
+            # No file is as large, and shells cannot add that up.
+            ????????????????*,* | *,????????????????*) why="a part of it would be at $at, and have $length bytes" && continue ;;
+        esac
+        [ $((at + length)) -le "$end" ] || end=$((at + length))
+        [ "$kind" -ne 3 ] || { [ "$length" -gt 1 ] && [ "$length" -le 4096 ]; } || why="the name of its loader has $length bytes"
+    done </tmp/segments
     if [ "$end" -gt "$size" ] || [ "$first" -gt "$size" ] || [ "$end" -lt 0 ] || [ "$first" -lt 0 ]; then
-        problem B102 "$2" "its end is missing: its header speaks of $end bytes, and there are $size" "get it again, and compare its checksum"
-        return
+        problem B102 "$2" "its end is missing: its header speaks of $end bytes, and there are $size" "$again"
+        return 1
     fi
-    kind=$(number "$1" 16 2) asked=$(loader "$1")
+    # Object files are for linkers.
+    case $(number "$1" 16 2),$loaded in 2,0 | 3,0) why="nothing of it is to be loaded" ;; esac
+    [ -z "$why" ] || { problem B103 "$2" "it is damaged: $why" "$again" && return 1; }
+}
+
+# program FILE SHOWN: an ELF file.
+program() {
+    whole "$1" "$2" || return
+    kind=$(number "$1" 16 2) asked=$(loader "$1") starts=
     case $kind,$asked in
-        3,* | 2,/*) ;;
-        # Programs that are linked statically ask for nothing, and object files are for linkers.
+        # Nothing is asked for by what is linked statically, be it placed anywhere, nor by a library that needs no other.
+        3,) needy "$1" || return ;;
+        2,?* | 3,?*) starts=yes ;;
         *) return ;;
     esac
     linked=${asked##*/}
@@ -106,12 +152,18 @@ program() {
         *) linked=glibc ;;
     esac
     if [ "$linked" = glibc ] && [ "$libc" != glibc ]; then
-        problem B110 "$2" "it is linked against glibc, and alpine:3.19 has musl" "add libc: glibc to artifacts.$name, which brings its libraries along, or build it for musl"
+        help="build it for musl"
+        if [ -z "$starts" ]; then
+            help="take the one for musl, or name it in artifacts.$name.uninspected, where nothing loads it here"
+        elif [ ! -d "$place" ]; then
+            help="add libc: glibc to artifacts.$name, which brings its libraries along, or build it for musl"
+        fi
+        problem B110 "$2" "it is linked against glibc, and alpine:3.19 has musl" "$help"
         return
     fi
-    for other in /lib/ld-linux-*.so.* /lib64/ld-linux-*.so.*; do
-        [ "$linked" != glibc ] || [ -n "$asked" ] || [ ! -x "$other" ] || asked=$other
-    done
+    if [ "$linked" = glibc ] && [ -z "$asked" ]; then
+        for asked in /lib/ld-linux-*.so.* /lib64/ld-linux-*.so.*; do [ ! -x "$asked" ] || break; done
+    fi
     case $libc,$linked in
         -,* | *, | "$linked,$linked") ;;
         *)
@@ -119,7 +171,7 @@ program() {
             return
             ;;
     esac
-    if [ ! -x "${asked:-$usual}" ]; then
+    if [ ! -f "${asked:-$usual}" ] || [ ! -x "${asked:-$usual}" ]; then
         problem B113 "$2" "its loader ${asked:-$usual} is not in the image" "build it for the C library that the image has"
         return
     fi
@@ -131,11 +183,12 @@ libraries() {
     # With --list, glibc's would end at the first one that is missing.
     case ${asked:-$usual} in
         */ld-musl*) timeout 30 "${asked:-$usual}" --list "$1" ;;
-        *) timeout 30 env LD_TRACE_LOADED_OBJECTS=1 "${asked:-$usual}" "$1" ;;
+        # Of a program it says as well which symbols it lacks, and which others do: they may be for what is never called.
+        *) timeout 30 env LD_TRACE_LOADED_OBJECTS=1 ${starts:+LD_WARN=1 LD_BIND_NOW=1} "${asked:-$usual}" "$1" ;;
     esac >/tmp/listed 2>&1
     case $? in 124 | 13? | 14?) echo "killed: " >>/tmp/listed ;; esac
     # What a library wants of the program that loads it cannot be known; and where one is missing, so is what it has.
-    { [ -n "$asked" ] && ! grep -q '^Error loading ' /tmp/listed; } || sed -i '/^Error relocating /d' /tmp/listed
+    { [ -n "$starts" ] && ! grep -q '^Error loading ' /tmp/listed; } || sed -i '/^Error relocating /d' /tmp/listed
     sed -n -e 's/^[[:space:]]*\([^ ]*\) => not found.*/B114 \1 is not in the image/p' \
         -e 's/^Error loading shared library \([^:]*\): .*/B114 \1 is not in the image/p' \
         -e 's/^.*: version `\(.*\)'\'' not found (required by .*/B115 \1 is in no library of the image/p' \
@@ -143,9 +196,10 @@ libraries() {
         -e 's/^.*: Not a valid dynamic program.*/B103 its structure makes no sense/p' \
         -e 's/^.*: \(invalid ELF header\|file too short\|ELF .*\|object file has no .*\|cannot .*\|failed .*\)/B103 \1/p' \
         -e 's/^killed: .*/B103 its loader cannot cope with it/p' /tmp/listed | sort -u >/tmp/problems
+    [ -s /tmp/problems ] || grep -F "($1)" /tmp/listed | sed -n 's/^undefined symbol: \([^[:space:]]*\).*/B116 \1 is in no library of the image/p' >/tmp/problems
     while read -r code message; do
         case $code in
-            B103) problem B103 "$2" "it is damaged: $message" "get or build it again, and compare its checksum" ;;
+            B103) problem B103 "$2" "it is damaged: $message" "$again" ;;
             B114) problem B114 "$2" "its library $message" "$(package "${message%% *}")" ;;
             *) problem "$code" "$2" "$message" "build it on an older system, or use a newer base" ;;
         esac
@@ -158,14 +212,47 @@ script() {
     if [ "$first" != "${first%"$(printf '\r')"}" ]; then
         problem B121 "$2" "its lines end as on Windows, so that the kernel looks for an interpreter whose name ends in a CR" "save it with the line endings of Unix, as git does with eol=lf"
     fi
-    shown=$2
-    # shellcheck disable=SC2046 # the kernel, too, takes it for words
-    set -- $(printf %s "${first#??}" | tr -d '\r*?[')
-    wanted=${1:-nothing}
-    case $wanted in
-        */env) for wanted in "$@" nothing; do case $wanted in /* | -* | *=*) ;; *) break ;; esac; done ;;
+    line=$(printf %s "${first#??}" | tr -d '\r' | sed 's/^[[:space:]]*//; s/[[:space:]]*$//')
+    wanted=${line%%[[:space:]]*} help=
+    interpreted "$wanted" "$(printf %s "${line#"$wanted"}" | sed 's/^[[:space:]]*//')" && return
+    problem B120 "$2" "its interpreter ${wanted:-nothing} is not in the image" "${help:-$(package "${wanted##*/}")}"
+}
+
+# interpreted PROGRAM WORDS: whether the image has it, and what it starts where it is env; $wanted is what is missing.
+interpreted() {
+    case $1 in /*) there "$1" || return ;; *) help="write the whole path of it" && return 1 ;; esac
+    [ "${1##*/}" = env ] || return 0
+    wanted=$2
+    case $2 in
+        -S* | -[a-z0]*S* | --split-string*) ;;
+        *[[:space:]]*) help="the kernel gives env all of the line as one name: write $1 -S, where env knows it" && return 1 ;;
+        *) there "$2" && return || return 1 ;;
     esac
-    command -v "$wanted" >/dev/null || problem B120 "$shown" "its interpreter $wanted is not in the image" "$(package "${wanted##*/}")"
+    "$1" -S true 2>/dev/null || { help="the image's env knows no -S: write the program's own path, or add coreutils to image.packages" && return 1; }
+    # shellcheck disable=SC2046 # these are words again
+    set -- $(printf %s "$2" | sed 's/^--split-string=*//; s/^-[a-z0]*S//' | tr -d "*?['\"")
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -u | -C | --unset | --chdir) shift ;;
+            -* | *=*) ;;
+            *) break ;;
+        esac
+        [ $# -eq 0 ] || shift
+    done
+    wanted=${1:-}
+    there "$wanted"
+}
+
+# there NAME: whether it is a program on the path, as for who starts it without a shell.
+there() {
+    case $1 in
+        "") return 1 ;;
+        */*) [ -f "$1" ] && [ -x "$1" ] && return || return 1 ;;
+    esac
+    for directory in $(echo "$PATH" | tr : ' '); do
+        [ ! -f "$directory/$1" ] || [ ! -x "$directory/$1" ] || return 0
+    done
+    return 1
 }
 
 # data FILE: what something looks like that is no program.
@@ -183,6 +270,41 @@ data() {
     esac
 }
 
+# run FILE SHOWN: something that is to be executed.
+run() {
+    case $(head -c 2 "$1" | tr -d '\000') in
+        '#!') script "$1" "$2" ;;
+        *)
+            case $(machine "$1"),$(number "$1" 16 2) in
+                ,*) problem B101 "$2" "it is no executable, but $(data "$1")" "get it again, and look at what came" ;;
+                *,2 | *,3) ;;
+                *,*) [ "$(machine "$1")" != "$own" ] || problem B101 "$2" "it is no executable, but an object file that was not linked" "install what the linker makes" ;;
+            esac
+            ;;
+    esac
+    [ -x "$1" ] || problem B122 "$2" "nobody may execute it: the run bit is missing" "chmod +x it, or add mode: '0755' to artifacts.$name"
+}
+
+# stored FILE SHOWN: something where programs are, in a directory; there may be other things, too, which nobody executes.
+stored() {
+    case $(head -c 4 "$1" | tr -d '\000') in
+        '#!'*) run "$1" "$2" ;;
+        "$(printf '\177')ELF") case $(number "$1" 16 2),$(loader "$1") in 2,* | 3,/*) run "$1" "$2" ;; esac ;;
+        *) [ ! -x "$1" ] || case $(data "$1") in "an empty"* | "a Git LFS"* | "an HTML"*) run "$1" "$2" ;; esac ;;
+    esac
+}
+
+# left_out FILE [PATTERN...]: whether it is not to be looked at.
+left_out() {
+    inside=${1#"$place/"}
+    shift
+    for pattern in "$@"; do
+        # shellcheck disable=SC2254 # it is a pattern
+        case $inside in $pattern) return 0 ;; esac
+    done
+    return 1
+}
+
 # artifact NAME PATH LIBC [PATTERN...]: every program and library in it, but for what the patterns leave out.
 artifact() {
     name=$1 install=$2 libc=$3
@@ -191,12 +313,13 @@ artifact() {
     place=/tmp/programs/$name
     [ -e "$place" ] || place=$install
     elf "$place" | sort >/tmp/found
-    while read -r file; do
-        for pattern in "$@"; do
-            # shellcheck disable=SC2254 # it is a pattern
-            case ${file#"$place/"} in $pattern) continue 2 ;; esac
-        done
-        program "$file" "$install${file#"$place"}"
+    while IFS= read -r file; do
+        left_out "$file" "$@" || program "$file" "$install${file#"$place"}"
+    done </tmp/found
+    [ -d "$place" ] || return
+    find "$place" -type f | grep -E '/s?bin/[^/]*$' | sort >/tmp/found
+    while IFS= read -r file; do
+        left_out "$file" "$@" || stored "$file" "$install${file#"$place"}"
     done </tmp/found
 }
 
@@ -206,17 +329,7 @@ executed() {
     if [ ! -e "$file" ]; then
         problem B123 "$1" "a service runs it, and it is not there" "correct the command, or what the artifact brings"
     elif [ ! -d "$file" ]; then
-        case $(head -c 2 "$file" | tr -d '\000') in
-            '#!') script "$file" "$1" ;;
-            *)
-                case $(machine "$file"),$(number "$file" 16 2) in
-                    ,*) problem B101 "$1" "it is no executable, but $(data "$file")" "get it again, and look at what came" ;;
-                    *,2 | *,3) ;;
-                    *,*) [ "$(machine "$file")" != "$own" ] || problem B101 "$1" "it is no executable, but an object file that was not linked" "install what the linker makes" ;;
-                esac
-                ;;
-        esac
-        [ -x "$file" ] || problem B122 "$1" "nobody may execute it: the run bit is missing" "chmod +x it, or add mode: '0755' to artifacts.$name"
+        run "$file" "$1"
     fi
 }
 

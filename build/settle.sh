@@ -13,16 +13,20 @@ logs() {
     if grep -q '^[^:]*:[^:]*:[0-9]' /etc/shadow; then
         sed -i 's/^\([^:]*:[^:]*\):[0-9]*:/\1::/' /etc/shadow
     fi
-    # Emptied, since a file of the base that is removed leaves a mark that has a time.
+    # Emptied, since a file of the base that is removed leaves a mark that has a time. Nobody reads what was there before.
     for file in /etc/shadow- /var/log/apk.log; do
         if [ -s "$file" ]; then : >"$file"; fi
     done
 }
 
-# What is newer than the mounts of this step, to the second. Mounts do not stay.
+# What is not older than the mounts of this step, which do not stay, and the directories in which places for them were made.
+# To find alone each second is one moment; what an earlier step wrote in it would be stored again by touching it.
 changed() {
     touch -d "@$(($(stat -c %Y /dev) - 1))" /dev/shm/began
-    find / -xdev -newer /dev/shm/began | grep -vxF "$(cut -d ' ' -f 2 /proc/self/mounts)" | tr '\n' '\0'
+    find / -xdev -newer /dev/shm/began -exec stat -c '%y %n' {} + | awk -v began="$(stat -c %y /dev)" '
+        NR == FNR { mounts[$2]; sub("/[^/]*$", "", $2); places[$2 == "" ? "/" : $2]; next }
+        { path = substr($0, 37) }
+        ($0 >= began || path in places) && !(path in mounts) { print path }' /proc/self/mounts - | tr '\n' '\0'
 }
 
 # Directories that the image has keep their owner and mode, and those that are links there are entered.
@@ -50,7 +54,7 @@ timed() {
 what=$1
 shift
 case $what in
-step) logs && changed | xargs -0 -r touch -h -d "@$epoch" ;;
+step) logs && changed | xargs -0 -r touch -c -h -d "@$epoch" ;;
 content) cd "$1" && timed ;;
 root) for tree; do
     cd "$tree"

@@ -27,7 +27,7 @@ DATA = re.compile(r"/supervisor(-[^/]*)?/(?!(.*/)?tests/)(?!.*\.py[co]?$)|/(LICE
 PROGRAMS = "/usr/bin/supervisord", "/usr/bin/supervisorctl"
 OTHER_PROGRAMS = re.compile(r"(pydoc|pygettext|py3[a-z]+|pdb|2to3|idle|easy_install|pip)[0-9.-]*|echo_supervisord_conf")
 MANUALS = "doc", "info", "lintian", "locale", "man", "python3"
-CACHES = "/var/cache/apt/*.bin", "/var/cache/debconf/*-old", "/var/log/apt/*", "/var/log/dpkg.log", "/var/log/alternatives.log"
+CACHES = "/var/cache/apt/*.bin"
 # Of each package manager, where it lists what is installed, and under which names.
 DATABASES = (
     ("/lib/apk/db/installed", "P", "D"),
@@ -184,15 +184,18 @@ def trim_python():
         shutil.rmtree(path)
 
 
+def added(path):
+    """Whether this step has put it there; what the base has takes its room all the same, and its removal leaves a mark with a time."""
+    return os.lstat(path).st_ctime_ns >= os.stat("/dev").st_mtime_ns
+
+
 def trim_manuals():
-    """Removes manuals, translations and what package managers keep; licences stay."""
-    for folder, _, files in (found for name in MANUALS for found in os.walk(f"/usr/share/{name}", topdown=False)):
-        for file in files:
-            if not file.startswith("copyright"):
-                os.remove(os.path.join(folder, file))
-        if not os.listdir(folder):
-            os.rmdir(folder)
-    for path in (path for pattern in CACHES for path in glob.glob(pattern)):
+    """Removes manuals, translations and what package managers keep; licences stay, and directories, since the base has some."""
+    for folder, _, files in (found for name in MANUALS for found in os.walk(f"/usr/share/{name}")):
+        for path in (os.path.join(folder, file) for file in files if not file.startswith("copyright")):
+            if added(path):
+                os.remove(path)
+    for path in glob.glob(CACHES):
         os.remove(path)
 
 

@@ -335,7 +335,7 @@ def verify(options: commands.Options, /, **given: Any) -> int:
 @ENGINE
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=1),
+    type=click.IntRange(1, 3600),
     default=60,
     show_default=True,
     metavar="SECONDS",

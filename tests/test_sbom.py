@@ -62,8 +62,25 @@ LOCK = {
     "lockfileVersion": 3,
     "packages": {
         "": {"dependencies": {"@x/term": "6.0.0"}},
-        "node_modules/@x/term": {"version": "6.0.0", "license": "MIT", "resolved": "https://example.com/term.tgz"},
+        "node_modules/@x/term": {
+            "version": "6.0.0",
+            "license": "MIT",
+            "resolved": "https://example.com/@x/term/-/term-6.0.0.tgz",
+        },
         "node_modules/vite": {"version": "6.0.0", "dev": True},
+    },
+}
+COMMIT = "ab" * 20
+ELSEWHERE = {
+    "lockfileVersion": 3,
+    "packages": {
+        "": {"workspaces": ["packages/*"]},
+        "node_modules/one": {"resolved": "packages/one", "link": True},
+        "packages/one": {"dependencies": {"git": "*", "file": "*", "@x/term": "*"}},
+        "node_modules/git": {"resolved": f"git+ssh://git@example.com/git.git#{COMMIT}"},
+        "node_modules/file": {"version": "1.0.0", "resolved": "file:../file-1.0.0.tgz"},
+        "node_modules/@x/term": {"version": "6.0.0", "resolved": "https://me:secret@example.com/term.tgz"},
+        "node_modules/odd": {"version": "1.0.0", "resolved": "https://example.com/%zz.tgz"},
     },
 }
 
@@ -227,6 +244,29 @@ def test_an_artifact_has_its_source_and_its_checksum(project: Path, method: str)
     assert site["lock"] == ["web/package-lock.json"]
 
 
+def test_modules_that_directories_replace_are_told_apart(tmp_path: Path) -> None:
+    programs = {
+        f"usr/bin/{name}": elf(
+            b"",
+            note(
+                f"path\texample.com/{name}\nmod\texample.com/{name}\t(devel)\t\n"
+                f"dep\texample.com/{name}_dep\tv1.2.3\n=>\t./dep\t(devel)\t\n"
+            ),
+        ).ljust(2**16, b"\0")
+        for name in ("one", "two")
+    }
+    (tmp_path / "image.tar").write_bytes(handmade.archive([programs]))
+    document = told(tmp_path)
+    found = by_ref(document)
+    for name in ("one", "two"):
+        dependency = f"pkg:golang/example.com/{name}_dep@v1.2.3"
+        assert facts(found[dependency])["replaced-by"] == ["./dep"]
+        assert facts(found[dependency])["found-in"] == [f"/usr/bin/{name}"]
+        assert dependency in edges(document)[f"pkg:golang/example.com/{name}"]
+    assert "pkg:golang/./dep" not in found
+    assert purls(told(tmp_path, "--format", "spdx")) == purls(document)
+
+
 GLIBC = """\
 version: 1
 name: shop
@@ -357,6 +397,7 @@ def purls(document: Mapping[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("form", ["cyclonedx", "spdx", "licences"])
 def test_the_same_image_gives_the_same_bytes(project: Path, form: str) -> None:
+    (project / "web" / "package-lock.json").write_text(json.dumps(ELSEWHERE))
     words = ("sbom", "image.tar", "--format", form)
     outputs = {
         running.process(*words, cwd=project, env={"PYTHONHASHSEED": seed, "TZ": zone, "LC_ALL": "C"}).out
@@ -472,7 +513,15 @@ def named(document: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(
-    ("form", "library"), [("cyclonedx", "cyclonedx"), ("spdx", "spdx_tools"), ("licences", "license_expression")]
+    ("form", "library"),
+    [
+        ("cyclonedx", "cyclonedx"),
+        ("cyclonedx", "packageurl"),
+        ("cyclonedx", "jsonschema"),
+        ("cyclonedx", "referencing"),
+        ("spdx", "spdx_tools"),
+        ("licences", "license_expression"),
+    ],
 )
 def test_without_a_library_one_line_says_how_to_get_it(project: Path, form: str, library: str) -> None:
     code = f"import sys; sys.modules[{library!r}] = None; from compiler.__main__ import run; sys.exit(run())"
@@ -485,6 +534,7 @@ def test_without_a_library_one_line_says_how_to_get_it(project: Path, form: str,
         check=False,
     )
     assert done.returncode == 3
+    assert library in done.stderr
     assert re.search(r"help: pip install 'appos-compile\[sbom\]'", done.stderr)
 
 
@@ -505,11 +555,53 @@ def test_what_is_no_image_is_refused(project: Path, content: bytes, message: str
     assert message in done.err
 
 
-def test_a_lock_file_that_is_none_is_named(project: Path) -> None:
-    (project / "web" / "package-lock.json").write_text("{")
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"{",
+        b"",
+        b"[]",
+        b"\xff",
+        b'{\n<<<<<<< HEAD\n"lockfileVersion": 3\n=======\n"lockfileVersion": 2\n>>>>>>> x\n}\n',
+        json.dumps(LOCK).encode("utf-16"),
+    ],
+    ids=["cut", "empty", "a list", "no text", "a merge", "UTF-16"],
+)
+def test_a_lock_file_that_is_none_is_named_with_what_to_do(project: Path, content: bytes) -> None:
+    (project / "web" / "package-lock.json").write_bytes(content)
     done = appos("sbom", "image.tar", cwd=project)
-    assert done.status == 3
-    assert "web/package-lock.json" in done.err
+    assert (done.status, done.out) == (3, "")
+    assert "web/package-lock.json cannot be read" in done.err
+    assert "help: npm install --package-lock-only" in done.err
+
+
+def test_a_byte_order_mark_does_not_keep_a_lock_file_from_being_read(project: Path) -> None:
+    plain = told(project)
+    (project / "web" / "package-lock.json").write_text(json.dumps(LOCK), encoding="utf-8-sig")
+    assert told(project) == plain
+
+
+def test_npm_packages_from_elsewhere_hang_on_the_artifact_and_say_where_they_are_from(project: Path) -> None:
+    (project / "web" / "package-lock.json").write_text(json.dumps(ELSEWHERE))
+    document = told(project)
+    git = f"pkg:npm/git?vcs_url=git%2Bssh://git%40example.com/git.git%40{COMMIT}"
+    term = "pkg:npm/%40x/term@6.0.0?download_url=https://example.com/term.tgz"
+    assert set(edges(document)["artifact:site"]) == {
+        git,
+        term,
+        "pkg:npm/file@1.0.0?download_url=file:../file-1.0.0.tgz",
+        "pkg:npm/odd@1.0.0?download_url=https://example.com/%25zz.tgz",
+    }
+    found = by_ref(document)
+    assert "version" not in found[git]
+    assert found[git]["externalReferences"] == [{"type": "vcs", "url": f"git+ssh://git@example.com/git.git@{COMMIT}"}]
+    assert found[term]["externalReferences"] == [{"type": "distribution", "url": "https://example.com/term.tgz"}]
+
+    second = told(project, "--format", "spdx")
+    assert sorted(purls(document)) == sorted(purls(second))
+    places = {package["name"]: package["downloadLocation"] for package in second["packages"]}
+    assert places["git"] == f"git+ssh://git@example.com/git.git@{COMMIT}"
+    assert places["odd"] == "NOASSERTION"
 
 
 def test_a_spec_with_problems_is_told_as_ever(project: Path) -> None:

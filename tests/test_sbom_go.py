@@ -64,12 +64,26 @@ def test_an_executable_tells_what_go_version_tells(source: Path, how: str) -> No
     assert ("CGO_ENABLED", "1") in found.settings
 
 
-def test_a_replaced_module_is_known_by_both_names(source: Path) -> None:
+def test_a_module_that_a_directory_replaces_keeps_its_name_and_version(source: Path) -> None:
     built = source / "replaced"
     go(source, "build", "-o", str(built))
     found = gobuild.read(built.read_bytes())
     assert found
-    assert [(module.path, module.replaces) for module in found.modules] == [("./part", "example.com/part")]
+    assert found.modules == (gobuild.Module("example.com/part", "v1.2.3", "", directory="./part"),)
+
+
+@pytest.mark.parametrize(
+    ("by", "module"),
+    [
+        ("example.com/fork\tv2.0.0\th1:abc=", gobuild.Module("example.com/fork", "v2.0.0", "h1:abc=", "example.com/a")),
+        ("../fork\t(devel)\t", gobuild.Module("example.com/a", "v1.0.0", "", directory="../fork")),
+        ("/src/fork\t(devel)\t", gobuild.Module("example.com/a", "v1.0.0", "", directory="/src/fork")),
+        ("..\t(devel)\t", gobuild.Module("example.com/a", "v1.0.0", "", directory="..")),
+        ("C:\\fork\t(devel)\t", gobuild.Module("example.com/a", "v1.0.0", "", directory="C:\\fork")),
+    ],
+)
+def test_another_module_takes_the_place_of_one_and_a_directory_does_not(by: str, module: gobuild.Module) -> None:
+    assert gobuild.parse("go1.22", f"dep\texample.com/a\tv1.0.0\n=>\t{by}\n").modules == (module,)
 
 
 def varint(number: int) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compiler.locking.lockfile import VIRTUAL
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -39,5 +41,5 @@ def _image(lock: Lock, name: str) -> str:
 
 
 def _versions(lock: Lock, image: str, packages: Iterable[str]) -> tuple[str, ...]:
-    pins = lock.packages.get(image, {})
+    pins = {name: version for name, version in lock.packages.get(image, {}).items() if version != VIRTUAL}
     return tuple(f"{name}={pins[name]}" if name in pins else name for name in packages)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 T = TypeVar("T")
+Name = TypeVar("Name")
 
 
 class _Question(threading.Thread, Generic[T]):
@@ -32,13 +33,13 @@ class _Question(threading.Thread, Generic[T]):
             self.error = error
 
 
-def at_once(names: Iterable[str], ask: Callable[[str], T], limit: float) -> dict[str, T | HostError]:
+def at_once(names: Iterable[Name], ask: Callable[[Name], T], limit: float) -> dict[Name, T | HostError]:
     """The answer for each name, or what went wrong; all are asked at the same time."""
     end = time.monotonic() + limit
-    asked: dict[str, _Question[T]] = {name: _Question(_bound(ask, name)) for name in names}
+    asked: dict[Name, _Question[T]] = {name: _Question(_bound(ask, name)) for name in names}
     for question in asked.values():
         question.start()
-    answers: dict[str, T | HostError] = {}
+    answers: dict[Name, T | HostError] = {}
     for name, question in asked.items():
         question.join(max(0.0, end - time.monotonic()))
         if question.is_alive():
@@ -55,5 +56,5 @@ def at_once(names: Iterable[str], ask: Callable[[str], T], limit: float) -> dict
     return answers
 
 
-def _bound(ask: Callable[[str], T], name: str) -> Callable[[], T]:
+def _bound(ask: Callable[[Name], T], name: Name) -> Callable[[], T]:
     return lambda: ask(name)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60
 """Seconds for all the registries together."""
+_IMAGE, _PATCH = "image", "patch"
 
 
 class Options(NamedTuple):
@@ -38,7 +39,7 @@ class Options(NamedTuple):
     offline: bool = False
     format: str = "human"
     engine: str | None = None
-    timeout: float = TIMEOUT
+    timeout: int = TIMEOUT
 
 
 class UnknownNameError(Exception):
@@ -56,7 +57,7 @@ def run(options: Options) -> int:
     before = renewing.pins(lock)
     asked = _asked(options, want, before)
     session = _Session(app, want, options)
-    told = {**_files(want), **session.images(asked)}
+    told = {**_files(want), **_completed(session.images(asked), before)}
     # What is checked are the packages of the image as it is pinned, not of the one it would move to.
     told |= session.packages(asked, _digests(before, {} if options.check else told))
     if options.check:
@@ -129,6 +130,14 @@ def _files(want: Wanted) -> dict[Key, Told]:
     return {("file", "", url): Told(checksum, "the spec") for url, checksum in want.files.items()}
 
 
+def _completed(told: Mapping[Key, Told], before: Mapping[Key, str]) -> dict[Key, Told]:
+    """Images with the versions of their pins where just the version could not be read: the same digest is no change."""
+    return {
+        key: answer._replace(value=old) if (old := before.get(key, "")).split(" ")[0] == answer.value else answer
+        for key, answer in told.items()
+    }
+
+
 def _digests(before: Mapping[Key, str], told: Mapping[Key, Told]) -> dict[str, str]:
     """The digest to be of each image."""
     pins = {
@@ -153,26 +162,34 @@ class _Session:
         names = sorted(name for kind, _, name in asked if kind == "image")
         if self.options.offline:
             return {("image", "", name): self._stocked(name) for name in names}
-        answers = asking.at_once(names, self._registered, self.options.timeout)
+        patched = [
+            name for name in names if self.options.check and versions.may_have_patches(reference.parse(name).tag)
+        ]
+        # Tags are a question of their own: a registry that lists none, or takes too long, leaves the digest known.
+        questions = [*((_IMAGE, name) for name in names), *((_PATCH, name) for name in patched)]
+        answers = asking.at_once(questions, self._registered, self.options.timeout)
         told: dict[Key, Told] = {}
-        for name, answer in answers.items():
+        for name in names:
+            answer, patch = answers[_IMAGE, name], answers.get((_PATCH, name))
             if isinstance(answer, HostError):
                 told["image", "", name] = Told("", "", answer)
-            else:
-                found, patch = answer
-                told["image", "", name] = Told(str(found.image), found.host)
-                self.notes += [f"{name}: {note}" for note in found.notes]
-                if patch:
+            elif isinstance(answer, registry.Found):
+                told["image", "", name] = Told(str(answer.image), answer.host)
+                self.notes += [f"{name}: {note}" for note in answer.notes]
+                if isinstance(patch, HostError):
+                    self.notes.append(f"{name}: nobody tells whether there is a newer patch: {patch.message}")
+                elif isinstance(patch, str):
                     self.patches[name] = patch
         return told
 
-    def _registered(self, name: str) -> tuple[registry.Found, str | None]:
+    def _registered(self, question: tuple[str, str]) -> registry.Found | str | None:
+        """An image as its registry has it, or the tag of a newer patch of it."""
+        what, name = question
         at = reference.parse(name)
+        if what == _PATCH:
+            return versions.newest_patch(at.tag, registry.tags(at, os.environ))
         platform = self.app.image.platforms[0] if self.app.image.platforms else "linux/amd64"
-        found = registry.image(at, platform, os.environ)
-        if not self.options.check or not versions.may_have_patches(at.tag):
-            return found, None
-        return found, versions.newest_patch(at.tag, registry.tags(at, os.environ))
+        return registry.image(at, platform, os.environ)
 
     def _stocked(self, name: str) -> Told:
         try:
@@ -196,6 +213,12 @@ class _Session:
                 version = found.versions.get(name, "")
                 missing = HostError(f"{found.source} have no version of it", "name it as it is called there")
                 told["package", image, name] = Told(version, found.source, None if version else missing)
+            virtual = [name for name in wanted_ if found.versions.get(name) == lockfile.VIRTUAL]
+            if virtual:
+                self.notes.append(
+                    f"{', '.join(virtual)} on {image}: a name that other packages provide has no version to pin; "
+                    "name one of those packages to have it pinned"
+                )
         return told
 
     def _versions(self, image: str, names: Sequence[str], digest: str) -> stock.Versions:

@@ -39,15 +39,25 @@ class Login:
         return "Basic " + base64.b64encode(f"{self.name}:{self.password}".encode()).decode()
 
 
-def login(host: str, environment: Mapping[str, str]) -> Login | None:
-    """The login for a registry's host; none if nothing keeps one. HostError where what keeps it does not work."""
-    keys = HUB_KEYS if host == "registry-1.docker.io" else (host, f"https://{host}", f"https://{host}/v1/")
+def login(host: str, repository: str, environment: Mapping[str, str]) -> Login | None:
+    """The login for a repository of a host; none if nothing keeps one. HostError where what keeps it does not work."""
+    hub = host == "registry-1.docker.io"
+    keys = HUB_KEYS if hub else (host, f"https://{host}", f"https://{host}/v1/")
     for path in _files(environment):
         config = _config(path)
-        found = _kept(config, keys, path)
+        found = _helper(config, keys) or _entry(
+            config, (*_spaces("docker.io" if hub else host, repository), *keys), path
+        )
         if found:
             return found
     return None
+
+
+def _spaces(host: str, repository: str) -> Iterator[str]:
+    """The keys of Podman for a part of a registry, the smallest part first."""
+    parts = repository.split("/")
+    for count in range(len(parts), 0, -1):
+        yield "/".join((host, *parts[:count]))
 
 
 def _files(environment: Mapping[str, str]) -> Iterator[str]:
@@ -75,8 +85,8 @@ def _config(path: str) -> dict[str, Any]:
     return config if isinstance(config, dict) else {}
 
 
-def _kept(config: Mapping[str, Any], keys: tuple[str, ...], path: str) -> Login | None:
-    """A helper for one registry, then the one for all, then the file itself: the order of Docker."""
+def _helper(config: Mapping[str, Any], keys: tuple[str, ...]) -> Login | None:
+    """What a helper for one registry keeps, else the one for all: both come before the file itself, as for Docker."""
     helpers = _mapping(config.get("credHelpers"))
     for key in keys:
         if isinstance(helpers.get(key), str):
@@ -86,9 +96,19 @@ def _kept(config: Mapping[str, Any], keys: tuple[str, ...], path: str) -> Login 
         found = _helped(str(store), key)
         if found:
             return found
+    return None
+
+
+def _entry(config: Mapping[str, Any], keys: tuple[str, ...], path: str) -> Login | None:
+    """The first login in the file itself: as it is called, else by the host of a URL, as Docker looks for it."""
     entries = _mapping(config.get("auths"))
-    entry = next((entry for key in keys if (entry := _mapping(entries.get(key)))), None)
-    return _written(entry, path) if entry else None
+    exact = [entries[key] for key in keys if key in entries]
+    same = [entry for key, entry in entries.items() if "://" in key and _host(key) in keys]
+    return next((found for entry in (*exact, *same) if (found := _written(_mapping(entry), path))), None)
+
+
+def _host(url: str) -> str:
+    return url.partition("://")[2].partition("/")[0]
 
 
 def _mapping(value: Any) -> dict[str, Any]:
@@ -98,8 +118,11 @@ def _mapping(value: Any) -> dict[str, Any]:
 def _written(entry: Mapping[str, Any], path: str) -> Login | None:
     if isinstance(entry.get("identitytoken"), str) and entry["identitytoken"]:
         return Login("", "", entry["identitytoken"])
+    if not entry.get("auth"):
+        plain = [entry.get(key) for key in ("username", "password")]
+        return Login(str(plain[0]), str(plain[1])) if all(isinstance(word, str) and word for word in plain) else None
     try:
-        text = base64.b64decode(str(entry.get("auth", "")), validate=True).decode("utf-8")
+        text = base64.b64decode(str(entry["auth"]), validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError):
         raise HostError(f"{path} has a login that is not base64", "log in again") from None
     name, colon, password = text.partition(":")

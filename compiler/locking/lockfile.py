@@ -13,7 +13,7 @@ from compiler import load
 from compiler.errors import HostError, Mark, Problem, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 Path = tuple["str | int", ...]
 
@@ -22,6 +22,8 @@ FORMAT = 1
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _IMAGE = re.compile(rf"({DIGEST.pattern})(?: ([0-9A-Za-z][0-9A-Za-z.+_-]{{0,99}}))?")
 _VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+_:~-]{0,199}")
+VIRTUAL = "virtual"
+"""In place of a version: other packages provide the name, and none has it, so that there is nothing to pin."""
 _DIGITS = "sha256: and 64 hexadecimal digits"
 SECTIONS = {"images": (_IMAGE, _DIGITS), "packages": (_VERSION, "the version of a package"), "files": (DIGEST, _DIGITS)}
 """What a pin looks like in each section, and what it is called."""
@@ -77,7 +79,10 @@ def read(path: str, name: str) -> tuple[Lock | None, tuple[Problem, ...]]:
 
 def parse(raw: bytes, name: str) -> Lock:
     """The pins of a lock file; SpecError with every problem it has."""
-    document = load.parse(raw, name)
+    try:
+        document = load.parse(raw, name)
+    except SpecError as error:
+        raise SpecError(_unread(load.displayed(raw), name, error.problems)) from None
     problems = tuple(_Form(document).problems())
     if problems:
         raise SpecError(problems)
@@ -89,6 +94,15 @@ def parse(raw: bytes, name: str) -> Lock:
         name,
         document.keys,
     )
+
+
+def _unread(text: str, name: str, problems: Sequence[Problem]) -> tuple[Problem, ...]:
+    """What is wrong with a text that is no sound YAML: nobody writes it by hand, so that the advice is another."""
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("<<<<<<< "):
+            message = "a merge left two versions of this lock file here"
+            return (Problem("E110", message, Mark(name, number, 1, len(line)), ANEW),)
+    return tuple(problem._replace(code="E110", hint=ANEW) for problem in problems)
 
 
 def text(lock: Lock, spec: str) -> str:

@@ -9,20 +9,21 @@ from __future__ import annotations
 import json
 import re
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from compiler.errors import HostError
 from compiler.locking import credentials, settings, transport, versions
 from compiler.locking.lockfile import DIGEST, Image
-from compiler.locking.reference import is_loopback
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from compiler.locking.reference import Reference
     from compiler.locking.settings import Endpoint
     from compiler.locking.transport import Answer
+
+T = TypeVar("T")
 
 INDEXES = (
     "application/vnd.oci.image.index.v1+json",
@@ -32,8 +33,11 @@ MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.dock
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
 PAGES = 50
 """Pages of tags that are read: an image of many years has some thousand tags."""
-_CHALLENGE = re.compile(r"\s*([A-Za-z]+)\s+(.*)", re.DOTALL)
-_PARAMETER = re.compile(r'([A-Za-z_]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_CHALLENGE = re.compile(
+    r"(?:^|,)\s*(?P<scheme>[A-Za-z][\w-]*)(?![\w-]|\s*=)"
+    r'|(?P<name>[A-Za-z_]+)\s*=\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,"]+))'
+)
+"""The name of a scheme, or a parameter of the one before; one header may have several schemes (RFC 9110, 11.6.1)."""
 
 
 class Found(NamedTuple):
@@ -46,23 +50,30 @@ class Found(NamedTuple):
 
 def image(reference: Reference, platform: str, environment: Mapping[str, str]) -> Found:
     """What a tag stands for now; asked of the mirrors first, and of the registry where they do not tell."""
+    (pin, unread), host, notes = _first(reference, environment, lambda server: server.image(platform))
+    return Found(pin, host, (*notes, *unread))
+
+
+def tags(reference: Reference, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The tags of a repository; asked of the mirrors first, and of the registry where they do not list them."""
+    return _first(reference, environment, lambda server: server.tags())[0]
+
+
+def _first(
+    reference: Reference, environment: Mapping[str, str], ask: Callable[[_Server], T]
+) -> tuple[T, str, tuple[str, ...]]:
+    """The first answer, with the host that gave it, and why the mirrors before it gave none."""
     notes: list[str] = []
     for endpoint in settings.endpoints(reference.registry, environment):
         try:
-            pin = _Server(endpoint, reference, environment).image(platform)
+            answer = ask(_Server(endpoint, reference, environment))
         except HostError as error:
             if not endpoint.mirror:
                 raise
             notes.append(f"the mirror {endpoint.host} was of no use: {error.message}")
         else:
-            return Found(pin, endpoint.host, tuple(notes))
+            return answer, endpoint.host, tuple(notes)
     raise AssertionError  # pragma: no cover - the last endpoint is no mirror
-
-
-def tags(reference: Reference, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The tags of an image's repository, as the registry itself lists them."""
-    endpoint = settings.endpoints(reference.registry, environment)[-1]
-    return _Server(endpoint, reference, environment).tags()
 
 
 class _Server:
@@ -81,20 +92,24 @@ class _Server:
             return "https"
         return "https" if answer.status == 400 else "http"  # noqa: PLR2004 - Go's answer to HTTP on a TLS port
 
-    def image(self, platform: str) -> Image:
-        """Digest and version behind the tag."""
+    def image(self, platform: str) -> tuple[Image, tuple[str, ...]]:
+        """Digest and version behind the tag, and why there is no version if it could not be read."""
         digest, kind, manifest = self._manifest(self.reference.digest or self.reference.tag)
         if kind in INDEXES:
             chosen = _chosen(manifest, platform)
             if chosen is None:
-                return Image(digest)
+                raise HostError(f"{self.host} has an index without any image under {self._name}", "check the name")
             _, kind, manifest = self._manifest(chosen)
         config = manifest.get("config")
         if not isinstance(config, dict) or not DIGEST.fullmatch(str(config.get("digest"))):
             raise HostError(f"{self.host} has no image under {self._name}, but something else", "check the name")
-        answer = self._get(f"blobs/{config['digest']}", "*/*")
+        try:
+            answer = self._get(f"blobs/{config['digest']}", "*/*")
+        except HostError as error:
+            # The version is for reading alone: what is pinned is the digest, which was held against the content.
+            return Image(digest), (f"its version cannot be read: {error.message}",)
         self._checked(answer, config["digest"])
-        return Image(digest, versions.of(self.reference.repository, _object(answer.body, self.host)))
+        return Image(digest, versions.of(self.reference.repository, _object(answer.body, self.host))), ()
 
     def tags(self) -> tuple[str, ...]:
         """Every tag of the repository."""
@@ -169,7 +184,7 @@ class _Server:
     def _authorize(self, answer: Answer) -> None:
         """Do what the registry asks for to know who we are; a login goes to nobody but those it names over TLS."""
         challenges = _challenges(answer.headers.get_all("WWW-Authenticate") or [])
-        login = credentials.login(self.host, self.environment)
+        login = credentials.login(self.host, self.reference.repository, self.environment)
         if "bearer" in challenges:
             self.authorization = f"Bearer {self._token(challenges['bearer'], login)}"
         elif "basic" in challenges and login and not login.identity:
@@ -179,7 +194,9 @@ class _Server:
 
     def _token(self, asked: Mapping[str, str], login: credentials.Login | None) -> str:
         realm = urlsplit(transport.joined(self.base, asked.get("realm", "")))
-        plain = realm.scheme == "http" and self.base.startswith("http:") and is_loopback(realm.netloc)
+        # The registry's own host gets the login in no other way than it would get it itself.
+        known = realm.netloc == self.host or settings.may_be_plain(realm.netloc, self.environment)
+        plain = realm.scheme == "http" and self.base.startswith("http:") and known
         if "//" not in asked.get("realm", "") or not realm.hostname or not (realm.scheme == "https" or plain):
             raise HostError(f"{self.host} asks for a token of a place that is none", "it must be an https URL")
         scope = asked.get("scope") or f"repository:{self.reference.repository}:pull"
@@ -205,10 +222,13 @@ def _challenges(headers: list[str]) -> dict[str, dict[str, str]]:
     """What a server accepts as proof, by the name of the scheme in small letters."""
     found: dict[str, dict[str, str]] = {}
     for header in headers:
-        match = _CHALLENGE.fullmatch(header)
-        if match:
-            pairs = _PARAMETER.findall(match[2])
-            found.setdefault(match[1].lower(), {name.lower(): quoted or bare for name, quoted, bare in pairs})
+        parameters: dict[str, str] = {}
+        for match in _CHALLENGE.finditer(header):
+            if match["scheme"]:
+                parameters = {}
+                found.setdefault(match["scheme"].lower(), parameters)
+            else:
+                parameters[match["name"].lower()] = match["quoted"] or match["bare"] or ""
     return found
 
 

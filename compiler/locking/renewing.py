@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from compiler.locking.lockfile import Image, Lock
+from compiler.locking.lockfile import VIRTUAL, Image, Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,10 +75,17 @@ def _rows(before: Mapping[Key, str], want: Wanted, told: Mapping[Key, Told]) -> 
         if answer.error:
             yield Row(kind, name, image, FAILED, old, old, answer.error.message, answer.error.hint)
         else:
-            status = "kept" if answer.value == old else "moved" if old else "pinned"
-            yield Row(kind, name, image, status, old, answer.value, answer.source)
+            yield Row(kind, name, image, _status(old, answer.value), old, answer.value, answer.source)
     for kind, image, name in sorted(set(before) - set(wanted)):
         yield Row(kind, name, image, "removed", before[kind, image, name])
+
+
+def _status(old: str, new: str) -> str:
+    if new == old:
+        return "kept"
+    if new == VIRTUAL:
+        return "unpinned"
+    return "moved" if old else "pinned"
 
 
 def _lock(found: Mapping[Key, str]) -> Lock:

@@ -55,17 +55,31 @@ def _mirrors(environment: Mapping[str, str]) -> list[tuple[str, str]]:
 
 
 def _mirror(value: str, environment: Mapping[str, str]) -> Endpoint:
-    place = urlsplit(value if "://" in value else f"//{value}")
-    if place.scheme not in ("", "http", "https") or not place.hostname or place.path.strip("/") or place.username:
+    try:
+        place = urlsplit(value if "://" in value else f"//{value}")
+        sound = place.scheme in ("", "http", "https") and place.hostname and (place.port or place.port is None)
+    except ValueError:
+        # A bracket that is not closed, or a port that is no number.
+        sound = False
+    if not sound or place.path.strip("/") or place.username:
         raise HostError(f'{MIRRORS} has "{value}"', "a mirror is a host, with its port: mirror.example:5000")
     return Endpoint(place.netloc, place.scheme or _scheme(place.netloc, environment), mirror=True)
 
 
 def _scheme(host: str, environment: Mapping[str, str]) -> str:
     """How a server is spoken to: only this machine's own, and those that are named, may do without encryption."""
-    if host in environment.get(INSECURE, "").replace(",", " ").split():
+    if _named(host, environment):
         return "http"
     return "" if is_loopback(host) else "https"
+
+
+def may_be_plain(host: str, environment: Mapping[str, str]) -> bool:
+    """Whether a login may go to a host without encryption: it is this machine, or was named."""
+    return is_loopback(host) or _named(host, environment)
+
+
+def _named(host: str, environment: Mapping[str, str]) -> bool:
+    return host in environment.get(INSECURE, "").replace(",", " ").split()
 
 
 def trust(host: str) -> ssl.SSLContext:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import shlex
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from compiler.errors import HostError
+from compiler.guard import interruptible
 from compiler.locking import versions
-from compiler.locking.lockfile import DIGEST, Image
+from compiler.locking.lockfile import DIGEST, VIRTUAL, Image
 from compiler.locking.reference import parse
 from compiler.verify.engine import EngineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from compiler.verify.engine import Engine
+    from compiler.verify.engine import Done, Engine
 
 TIMEOUT = 300
 """Seconds for a package manager, which may have to fetch its lists, and for the engine, which may have to pull."""
@@ -52,7 +55,7 @@ _LINES = {
 
 
 class Versions(NamedTuple):
-    """Packages with their versions, and where they were read."""
+    """Packages with their versions, or the word for a name that only others provide; and where they were read."""
 
     versions: Mapping[str, str]
     source: str
@@ -84,12 +87,14 @@ def packages(engine: Engine, names: Sequence[str], family: str, images: Iterable
         # A digest may have to be pulled; what has just a name is what the engine has.
         options = () if "@" in name else ("--pull", "never")
         try:
-            done = engine.call(*_run(name, script, *options), timeout=TIMEOUT)
+            done = _run(engine, name, script, *options)
         except EngineError as error:
             said.append(_told(error.text))
             continue
-        if done.status == 0:
-            return Versions(read(done.out, names, family), f"the repositories of {name}")
+        listed = _listed(done.out, family) if done.status == 0 else {}
+        if listed:
+            # What is accepted, and yet is no package, is a name that others provide.
+            return Versions({each: listed.get(each, VIRTUAL) for each in names}, f"the repositories of {name}")
         said.append(_told(done.err))
     hint = f"try it by hand: {_program(engine)} run --rm -it {name} sh"
     raise HostError(f"the repositories cannot tell: {'; '.join(said)}", hint)
@@ -97,26 +102,45 @@ def packages(engine: Engine, names: Sequence[str], family: str, images: Iterable
 
 def built(engine: Engine, names: Sequence[str], family: str, image: str) -> Versions:
     """The versions that an image which was built here has; HostError if there is none."""
+    missing = HostError(f"the engine has no {image} to read versions from", "build it first")
     try:
-        text = engine.tell(*_run(image, INSTALLED[family], "--pull", "never", "--network", "none"), timeout=TIMEOUT)
+        done = _run(engine, image, INSTALLED[family], "--pull", "never", "--network", "none")
     except EngineError:
-        raise HostError(f"the engine has no {image} to read versions from", "build it first") from None
-    return Versions(read(text, names, family), f"what is installed in {image}")
+        raise missing from None
+    if done.status != 0:
+        raise missing
+    return Versions(read(done.out, names, family), f"what is installed in {image}")
 
 
 def read(text: str, names: Iterable[str], family: str) -> dict[str, str]:
     """The versions of these packages in what a package manager printed; what it does not name is left out."""
+    found = _listed(text, family)
+    return {name: found[name] for name in names if name in found}
+
+
+def _listed(text: str, family: str) -> dict[str, str]:
+    """Every package that a package manager printed, with its version."""
     found: dict[str, str] = {}
     for form in _LINES[family]:
         for line in text.splitlines():
             match = form.fullmatch(line.strip())
             if match:
                 found.setdefault(match["name"], match["version"])
-    return {name: found[name] for name in names if name in found}
+    return found
 
 
-def _run(image: str, script: str, *options: str) -> tuple[str, ...]:
-    return ("run", "--rm", *options, "--user", "0", "--entrypoint", "sh", image, "-c", script)
+def _run(engine: Engine, image: str, script: str, *options: str) -> Done:
+    """How a script ends in a container of an image; of the container nothing stays, however that is."""
+    name = f"appos-compile-lock-{secrets.token_hex(4)}"
+    words = ("run", "--rm", "--name", name, *options, "--user", "0", "--entrypoint", "sh", image, "-c", script)
+    with interruptible():
+        try:
+            return engine.call(*words, timeout=TIMEOUT)
+        except BaseException:
+            # The client is gone, which would have removed it.
+            with suppress(EngineError):
+                engine.call("rm", "--force", name)
+            raise
 
 
 def _program(engine: Engine) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 STAGES = ("scratch", "context")
 """Names that no stage may have: https://docs.docker.com/reference/build-checks/reserved-stage-name/"""
+_ANY = "*"
+"""In place of the name of an architecture: whichever."""
 
 
 def names(ctx: Context) -> Iterator[Problem]:
@@ -92,6 +94,7 @@ def artifacts(ctx: Context) -> Iterator[Problem]:
             if wanted and name in stages:
                 message = f'"{name}" is the name of the stage {what} "{artifact.name}"'
                 yield ctx.key("E063", stages[name].path, message, "choose another name")
+    yield from _downloads(ctx)
     images: list[tuple[str, Path]] = [(ctx.app.image.base, ("image", "base"))]
     images += [(a.copy.image, (*a.path, "from", "image")) for a in ctx.app.artifacts if a.copy]
     images += [(a.build.image, (*a.path, "build", "image")) for a in ctx.app.artifacts if a.build]
@@ -127,6 +130,24 @@ def _fetched(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
             message = f"there is no checksum for {architecture}, which image.platforms asks for"
             other = (("image", "platforms"), "the platforms")
             yield ctx.at("E065", (*path, "sha256"), message, f"add {architecture}: with the file's SHA-256", other)
+
+
+def _downloads(ctx: Context) -> Iterator[Problem]:
+    """One download with two checksums: whatever is there, one of the two builds fails."""
+    known: dict[tuple[str, str], tuple[str, Path]] = {}
+    for artifact in ctx.app.artifacts:
+        path = (*artifact.path, "fetch", "sha256")
+        for architecture, total in artifact.fetch.checksums if artifact.fetch else ():
+            url = artifact.fetch.url.replace("{arch}", architecture) if artifact.fetch else ""
+            # A checksum without an architecture is for all of them.
+            for alike in (architecture, "") if architecture else (_ANY,):
+                other, place = known.get((url, alike), (total, path))
+                if other != total and place != path:
+                    message = f'"{url}" has another checksum elsewhere'
+                    yield ctx.at("E065", path, message, "keep the right one in both places", (place, "the other"))
+                    break
+            for alike in (architecture, _ANY):
+                known.setdefault((url, alike), (total, path))
 
 
 def _built(ctx: Context, artifact: Artifact) -> Iterator[Problem]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import sys
 from datetime import datetime, timezone
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from compiler.sbom.npm import Lock
 
 FORMATS = ("cyclonedx", "spdx", "licences")
-LIBRARIES = {"cyclonedx": "cyclonedx", "spdx": "spdx_tools", "licences": "license_expression"}
-"""What each format needs to be there."""
+LIBRARIES = {
+    "cyclonedx": ("packageurl", "cyclonedx", "jsonschema.validators", "referencing.jsonschema"),
+    "spdx": ("packageurl", "spdx_tools"),
+    "licences": ("packageurl", "license_expression"),
+}
+"""What each format needs to be there; CycloneDX asks for the last two only when a document is checked."""
 
 TITLE = "org.opencontainers.image.title"
 """The label that every generated Dockerfile sets."""
@@ -45,10 +49,13 @@ class Options(NamedTuple):
 
 def run(options: Options) -> int:
     """Write what an image is made of; return 0, or 2 for the spec. HostError: no library, no engine, no such image."""
-    if importlib.util.find_spec(LIBRARIES[options.format]) is None or importlib.util.find_spec("packageurl") is None:
+    try:
+        for library in LIBRARIES[options.format]:
+            importlib.import_module(library)
+    except ImportError as error:
         raise HostError(
-            f"the library that writes {options.format} is not installed", "pip install 'appos-compile[sbom]'"
-        )
+            f"a library that writes {options.format} is not installed: {error}", "pip install 'appos-compile[sbom]'"
+        ) from None
     result = None
     # An image can be described without the spec that it was made from.
     if not options.image or options.given or os.path.exists(options.file):
@@ -142,10 +149,16 @@ def _locks(options: Options, result: Result) -> Mapping[str, tuple[str, Lock]]:
             try:
                 if os.path.getsize(path) > npm.LARGEST:
                     raise ValueError("it is too large")  # noqa: TRY301 - one message for all
-                with open(path, encoding="utf-8") as file:
+                # Editors on Windows put a byte-order mark first, which npm passes over.
+                with open(path, encoding="utf-8-sig") as file:
                     found[artifact.name] = shown, npm.read(file.read())
-            except (OSError, ValueError) as error:
-                raise HostError(f"{path} cannot be read as npm's lock file: {error}") from None
+            except OSError as error:
+                raise HostError(f"{path} cannot be read: {error.strerror or error}") from None
+            except ValueError as error:
+                raise HostError(
+                    f"{path} cannot be read as npm's lock file: {error}",
+                    "npm install --package-lock-only, called beside it, writes it anew; also after conflicts",
+                ) from None
             break
     return found
 

@@ -77,9 +77,8 @@ def _component(component: Component) -> Any:
     from cyclonedx.model.component import ComponentScope, ComponentType
     from packageurl import PackageURL
 
-    references = (
-        [ExternalReference(type=ExternalReferenceType.DISTRIBUTION, url=XsUri(component.url))] if component.url else []
-    )
+    kind = ExternalReferenceType.VCS if component.url.startswith("git") else ExternalReferenceType.DISTRIBUTION
+    references = [ExternalReference(type=kind, url=XsUri(component.url))] if component.url else []
     namespace, name = _names(component)
     return Made(
         type=ComponentType(TYPES.get(component.kind, "library")),

@@ -6,6 +6,7 @@ read, where the texts follow their header; before, it held addresses.
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import NamedTuple
 
@@ -36,12 +37,16 @@ MORE = 0x80
 
 
 class Module(NamedTuple):
-    """A module with its version; ``replaces`` is the path that asked for it where another one took its place."""
+    """A module with its version; ``replaces`` is the path that asked for it where another one took its place.
+
+    ``directory`` is where its files were from, if that was no module of its own but a directory of whoever built it.
+    """
 
     path: str
     version: str
     sum: str
     replaces: str = ""
+    directory: str = ""
 
 
 class Build(NamedTuple):
@@ -212,9 +217,9 @@ def parse(go: str, text: str) -> Build:
             elif kind == "dep":
                 modules.append(module)
             elif last == "dep" and modules:
-                modules[-1] = module._replace(replaces=modules[-1].path)
+                modules[-1] = _replaced(modules[-1], module)
             elif last == "mod" and main:
-                main = module._replace(replaces=main.path)
+                main = _replaced(main, module)
         elif kind == "build":
             key, _, value = rest.partition("=")
             settings.append((_plain(key), _plain(value.strip('"`'))))
@@ -222,6 +227,14 @@ def parse(go: str, text: str) -> Build:
     # Experiments stand behind the version.
     go = _plain(go.partition(" ")[0] if go.startswith("go") else go)
     return Build(go, path, main, tuple(modules), tuple(settings))
+
+
+def _replaced(asked: Module, by: Module) -> Module:
+    """What took the place of a module; it keeps its name where that is a directory, whose path tells others nothing."""
+    # As IsDirectoryPath of golang.org/x/mod/modfile tells them apart.
+    if by.path in (".", "..") or re.match(r"(\.{0,2}[/\\]|[A-Za-z]:)", by.path):
+        return asked._replace(directory=by.path)
+    return by._replace(replaces=asked.path)
 
 
 def _plain(text: str) -> str:

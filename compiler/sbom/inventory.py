@@ -253,7 +253,7 @@ class _Parts:
         if artifact.name in self._spec.locks:
             file, lock = self._spec.locks[artifact.name]
             facts.append(("lock", file))
-            depends += [_npm_ref(pair) for pair in lock.wanted]
+            depends += [_npm_ref(key) for key in lock.wanted]
             yield from (_npm(package, services) for package in lock.packages)
         yield Component(
             ref=f"artifact:{artifact.name}",
@@ -429,21 +429,22 @@ def _module(module: Module, path: str, services: tuple[str, ...]) -> Component:
     facts = [("found-in", path)]
     facts += [("go-sum", module.sum)] if module.sum else []
     facts += [("replaces", module.replaces)] if module.replaces else []
+    facts += [("replaced-by", module.directory)] if module.directory else []
     return Component(address, "go", module.path, version, address, services=services, facts=tuple(facts))
 
 
-def _npm_ref(pair: tuple[str, str]) -> str:
-    namespace, _, name = pair[0].rpartition("/")
-    return purl("npm", name, pair[1], namespace=namespace)
+def _npm_ref(key: npm.Key) -> str:
+    namespace, _, name = key.name.rpartition("/")
+    return purl("npm", name, key.version, namespace=namespace, qualifiers=dict(key.source))
 
 
 def _npm(package: npm.Package, services: tuple[str, ...]) -> Component:
-    address = _npm_ref((package.name, package.version))
+    address = _npm_ref(package.key)
     return Component(
         ref=address,
         kind="npm",
-        name=package.name,
-        version=package.version,
+        name=package.key.name,
+        version=package.key.version,
         purl=address,
         licence=licences.stated(package.licence),
         hashes=package.hashes,

@@ -176,6 +176,61 @@ def test_the_check_knows_a_newer_patch(tree: Path, host: str) -> None:
     assert f"newer patch  {host}/golang:1.26.1-alpine 1.26.10-alpine" in run.out
 
 
+def test_the_check_asks_a_mirror_for_newer_patches(tree: Path, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for tag in ("3.22.1", "3.22.2"):
+        images.push(f"http://{host}", f"team/alpine:{tag}", BASE)
+    gone = f"127.0.0.1:{servers.free_port()}"
+    monkeypatch.setenv(settings.MIRRORS, f"{gone}={host}")
+    spec = tree / "appos.yaml"
+    spec.write_text(spec.read_text("utf-8").replace(f"{host}/team/alpine:3.22", f"{gone}/team/alpine:3.22.1"), "utf-8")
+    assert locked(tree).status == 0
+    run = locked(tree, "--check")
+    assert f"newer patch           {gone}/team/alpine:3.22.1 3.22.2" in run.out
+    assert "note: " not in run.out
+
+
+@pytest.mark.parametrize("tags", [servers.Reply(403, b"{}"), servers.Reply(200, b"{" * 100, pause=1)])
+def test_tags_that_are_not_told_hide_no_pin_that_has_moved(tree: Path, host: str, tags: servers.Reply) -> None:
+    images.push(f"http://{host}", "team/alpine:3.22.1", BASE)
+
+    def answer(asked: servers.Asked) -> servers.Reply:
+        if "/tags/" in asked.path:
+            return tags
+        return servers.Reply(307, headers={"Location": f"http://{host}{asked.path}"})
+
+    with servers.stub(answer) as server:
+        spec = tree / "appos.yaml"
+        name = f"{server.host}/team/alpine:3.22.1"
+        spec.write_text(spec.read_text("utf-8").replace(f"{host}/team/alpine:3.22", name), "utf-8")
+        assert locked(tree).status == 0
+        images.push(f"http://{host}", "team/alpine:3.22.1", BASE_AGAIN)
+        run = locked(tree, "--check", "--timeout", "4")
+    assert run.status == 1
+    assert re.search(rf"^  out of date +{name} ", run.out, re.MULTILINE)
+    assert f"note: {name}: nobody tells whether there is a newer patch: " in run.out
+
+
+def test_a_version_that_cannot_be_read_again_is_no_change(tree: Path, host: str) -> None:
+    refusing = False
+
+    def answer(asked: servers.Asked) -> servers.Reply:
+        if "/blobs/" in asked.path and refusing:
+            return servers.Reply(403)
+        return servers.Reply(307, headers={"Location": f"http://{host}{asked.path}"})
+
+    with servers.stub(answer) as server:
+        spec = tree / "appos.yaml"
+        spec.write_text(spec.read_text("utf-8").replace(host, server.host), "utf-8")
+        locked(tree)
+        before = lines(tree)
+        refusing = True
+        assert locked(tree, "--check").out.startswith("appos.lock: 2 current, ")
+        run = locked(tree, "--update")
+    assert (run.status, run.out.splitlines()[0]) == (0, "appos.lock: 2 kept")
+    assert f"note: {server.host}/golang:1.22-alpine: its version cannot be read: " in run.out
+    assert lines(tree) == before
+
+
 def test_where_nobody_can_tell_the_pins_stay(tree: Path, host: str) -> None:
     locked(tree)
     before = (tree / "appos.lock").read_bytes()
@@ -229,6 +284,10 @@ def test_a_slow_registry_ends_with_the_time_it_is_given(tree: Path, host: str) -
         (("golang",), "names go with --update"),
         (("--update", "--check"), "--update writes, --check does not"),
         (("--timeout", "0"), "not in the range"),
+        (("--timeout", "3601"), "not in the range"),
+        (("--timeout", "inf"), "not a valid integer"),
+        (("--timeout", "1e30"), "not a valid integer"),
+        (("--timeout", "nan"), "not a valid integer"),
         (("--format", "xml"), "is not one of"),
     ],
 )

@@ -128,6 +128,31 @@ def test_what_does_not_fit_any_more_is_told(tree: Path) -> None:
     assert (again.out, again.err) == (f"build/: {again.out.split()[1]} files up to date\n", run.err)
 
 
+def test_a_name_that_cannot_be_pinned_stays_as_it_is_without_a_warning(tree: Path) -> None:
+    (tree / "appos.lock").write_text(LOCK.replace("8.14.1-r2", "virtual"), "utf-8")
+    run = compiled(tree)
+    assert (run.status, run.err) == (0, "")
+    assert " curl supervisor=4.2.5-r5 " in (tree / "build" / "Dockerfile").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("url", "sums", "fits"),
+    [
+        (URL, f"{{amd64: {SUM}, arm64: {SUM}}}", True),
+        (URL, f"{{amd64: {SUM}, arm64: {'e' * 64}}}", False),
+        (URL.replace("{arch}", "arm64"), SUM, True),
+        (URL.replace("{arch}", "arm64"), "e" * 64, False),
+        ("https://example.org/other", "e" * 64, True),
+    ],
+)
+def test_one_download_has_one_checksum(tree: Path, url: str, sums: str, fits: bool) -> None:
+    second = f"  second:\n    fetch: {{url: '{url}', sha256: {sums}}}\n    install: /usr/local/bin/second\n"
+    (tree / "appos.yaml").write_text(SPEC.replace("services:\n", f"{second}services:\n"), "utf-8")
+    (tree / "appos.lock").unlink()
+    run = compiled(tree)
+    assert (run.status, "has another checksum elsewhere" in run.err) == ((0, False) if fits else (2, True))
+
+
 def test_the_place_of_a_mistake_is_shown(tree: Path) -> None:
     (tree / "appos.lock").write_text(LOCK.replace(GO, "sha256:none"), "utf-8")
     run = compiled(tree)

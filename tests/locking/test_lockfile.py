@@ -47,6 +47,7 @@ def problem(text: str) -> str:
     assert {each.mark.file for each in caught.value.problems if each.mark} == {"appos.lock"}
     first = caught.value.problems[0]
     assert first.mark
+    assert "appos-compile" in first.hint
     return f"{first.mark.line}:{first.mark.column} {first.code} {first.message}"
 
 
@@ -101,13 +102,27 @@ def test_two_branches_that_move_different_pins_do_not_meet() -> None:
         ("version: 1\npackages:\n  alpine:\n    curl: 8\n", '4:11 E110 the pin of "curl" is not the version'),
         ("version: 1\npackages:\n  alpine:\n    curl: '8; rm'\n", '4:11 E110 the pin of "curl" is not the version'),
         ("version: 1\nfiles:\n  http://a: 1\n", '3:13 E110 the pin of "http://a" is not sha256: and 64'),
-        ("version: 1\n<<<<<<< HEAD\nimages:\n", "2:"),
-        ("version: 1\nimages:\n  a: b\n  a: b\n", "4:3 E008"),
-        ("", "1:1 E004"),
+        (
+            "version: 1\nimages:\n<<<<<<< HEAD\n  a: b\n=======\n>>>>>>> x\n",
+            "3:1 E110 a merge left two versions of this",
+        ),
+        ("version: 1\nimages:\n  a: b\n  a: b\n", '4:3 E110 the key "a" is given twice'),
+        ("version: 1\nimages:\n\ta: b\n", "3:1 E110 a tab stands where"),
+        ("", "1:1 E110 the file has no content"),
+        ("# nothing\n", "1:1 E110 the file has no content"),
+        ("- a\n", "1:1 E110 the file holds a list"),
+        ("\0", "1:1 E110 the control character"),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_place(text: str, said: str) -> None:
     assert problem(text).startswith(said)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n", "version: 1\n<<<<<<< HEAD\n", "version: 1\nimages:\n  a: b\n"])
+def test_the_advice_is_about_a_lock(text: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        parsed(text)
+    assert {each.hint for each in caught.value.problems} == {lockfile.ANEW}
 
 
 def test_sections_may_be_empty() -> None:

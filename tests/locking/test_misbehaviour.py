@@ -6,6 +6,7 @@ import json
 import os
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import given
@@ -64,6 +65,40 @@ def test_a_digest_that_is_a_lie() -> None:
 def test_a_configuration_that_is_another() -> None:
     message = refused(lambda asked: served(asked) if "/manifests/" in asked.path else Reply(200, b'{"config": {}}'))
     assert message.startswith("HOST does not send what it says it sends")
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_a_configuration_that_is_not_to_be_had_leaves_the_digest(status: int) -> None:
+    def answer(asked: Asked) -> Reply:
+        return served(asked) if "/manifests/" in asked.path else Reply(status, headers={"Retry-After": "0"})
+
+    with servers.stub(answer) as server:
+        told = found(server.host)
+    assert told.image == (GOOD.digest, "")
+    assert [note.startswith("its version cannot be read: ") for note in told.notes] == [True]
+
+
+@pytest.mark.parametrize(
+    "listed",
+    [
+        [],
+        [1, None, {"digest": 5}],
+        [{"digest": GOOD.digest, "platform": {"os": "unknown", "architecture": "unknown"}}],
+    ],
+)
+def test_an_index_without_an_image(listed: list[object]) -> None:
+    message = refused(manifests(body=json.dumps({"manifests": listed}).encode(), headers={}))
+    assert message == "HOST has an index without any image under tool:1"
+
+
+def test_an_index_of_indexes() -> None:
+    inner = images.made(architectures=("amd64",))
+    outer = json.dumps({"mediaType": images.INDEX, "manifests": [{"digest": inner.digest}]}).encode()
+
+    def answer(asked: Asked) -> Reply:
+        return Reply(200, outer if asked.path.endswith("/1") else inner.body)
+
+    assert refused(answer) == "HOST has no image under tool:1, but something else"
 
 
 def test_a_manifest_that_is_another_than_its_index_names() -> None:
@@ -189,6 +224,54 @@ def test_a_token_is_not_fetched_from_anywhere(realm: str, home: Path) -> None:
         login_for(home, server.host)
         with pytest.raises(HostError, match="asks for a token of a place that is none"):
             found(server.host)
+
+
+@pytest.mark.parametrize(
+    "challenge",
+    [
+        'Bearer realm="REALM",service="x"',
+        'Bearer realm="REALM",service="x", Basic realm="R"',
+        'Basic realm="Say, Bearer realm=1, please", Bearer realm="REALM", service="x"',
+        'Negotiate YWJj==, Basic, bearer service = x , realm = "REALM"',
+    ],
+)
+def test_one_header_may_offer_several_proofs(challenge: str) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path.startswith("/token?service=x&"):
+            return Reply(200, b'{"token": "xyz"}')
+        if asked.headers.get("authorization") == "Bearer xyz":
+            return served(asked)
+        offered = challenge.replace("REALM", f"http://{asked.headers['host']}/token")
+        return Reply(401, headers={"WWW-Authenticate": offered})
+
+    with servers.stub(answer) as server:
+        assert found(server.host).image.digest == GOOD.digest
+
+
+@pytest.mark.parametrize(
+    ("realm", "trusted"),
+    [("registry.lan:5000", True), ("tokens.lan", True), ("registry.lan:5001", False), ("a@registry.lan:5000", False)],
+)
+def test_a_token_without_encryption_is_fetched_only_where_that_was_allowed(
+    realm: str, trusted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def proxy(asked: Asked) -> Reply:
+        place = urlsplit(asked.path)
+        if place.path == "/token":
+            return Reply(200, b'{"token": "xyz"}')
+        if asked.headers.get("authorization") == "Bearer xyz":
+            return served(asked._replace(path=place.path))
+        return Reply(401, headers={"WWW-Authenticate": f'Bearer realm="http://{realm}/token"'})
+
+    with servers.stub(proxy) as server:
+        monkeypatch.setenv("http_proxy", f"http://{server.host}")
+        monkeypatch.setenv(settings.INSECURE, "registry.lan:5000 tokens.lan")
+        if trusted:
+            assert found("registry.lan:5000").image.digest == GOOD.digest
+        else:
+            with pytest.raises(HostError, match="asks for a token of a place that is none"):
+                found("registry.lan:5000")
+        assert any(urlsplit(asked.path).path == "/token" for asked in server.asked) == trusted
 
 
 @pytest.mark.parametrize("token", [{}, {"token": 1}, {"token": ""}, {"token": "a\r\nHost: b"}])

@@ -92,6 +92,38 @@ def test_a_login_is_taken_from_where_docker_login_left_it(guarded: str, home: Pa
     assert found(f"{guarded}/private/tool:1").image.digest == images.made().digest
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["http://HOST", "https://HOST/", "https://HOST/v2/", "HOST/private", "HOST/private/tool", "https://HOST/v1/"],
+)
+def test_a_login_is_found_as_docker_and_podman_call_it(guarded: str, home: Path, key: str) -> None:
+    logged_in(home, key.replace("HOST", guarded))
+    assert found(f"{guarded}/private/tool:1").image.digest == images.made().digest
+
+
+@pytest.mark.parametrize("key", ["HOST/priv", "HOST/private/tool/more", "https://HOST.example/", "HOSTNAME"])
+def test_a_login_for_something_else_is_not_given(guarded: str, home: Path, key: str) -> None:
+    logged_in(home, key.replace("HOST", guarded))
+    with pytest.raises(HostError, match="does not let us have private/tool:1"):
+        found(f"{guarded}/private/tool:1")
+
+
+def test_the_login_for_the_smallest_part_of_a_registry_counts(guarded: str, home: Path) -> None:
+    right = {"auth": BASIC.removeprefix("Basic ")}
+    wrong = {"auth": base64.b64encode(b"tester:wrong").decode()}
+    (home / ".docker").mkdir()
+    auths = {guarded: wrong, f"{guarded}/private": wrong, f"{guarded}/private/tool": right}
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": auths}), "utf-8")
+    assert found(f"{guarded}/private/tool:1").image.digest == images.made().digest
+
+
+def test_a_login_may_be_written_in_plain_words(guarded: str, home: Path) -> None:
+    (home / ".docker").mkdir()
+    auths = {f"https://{guarded}": {}, guarded: {"auth": "", "username": USER, "password": PASSWORD}}
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": auths}), "utf-8")
+    assert found(f"{guarded}/private/tool:1").image.digest == images.made().digest
+
+
 def test_a_wrong_password_is_refused_and_not_printed(guarded: str, home: Path) -> None:
     logged_in(home, guarded, "hunter2")
     with pytest.raises(HostError) as caught:
@@ -203,7 +235,11 @@ def test_where_the_mirror_is_of_no_use_the_registry_is_asked(plain: str, monkeyp
 
 
 @pytest.mark.parametrize(
-    "value", ["docker.io", "=x", "docker.io=", "docker.io=ftp://x", "docker.io=http://a@b", "docker.io=b/c"]
+    "value",
+    [
+        *("docker.io", "=x", "docker.io=", "docker.io=ftp://x", "docker.io=http://a@b", "docker.io=b/c"),
+        *("docker.io=[::1", "docker.io=b:c", "docker.io=b:99999", "docker.io=b:0"),
+    ],
 )
 def test_a_mirror_that_is_none(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(settings.MIRRORS, value)

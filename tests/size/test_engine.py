@@ -82,6 +82,18 @@ def test_a_case_adds_up_to_the_engines_own_number(
     record_property("evidence", f"{case.name}: {found['uncompressed']:,} bytes, none of them nobody's")
 
 
+def test_what_a_line_of_the_specs_own_makes_is_stored_once(engine: Engine, name: str, tmp_path: Path) -> None:
+    assert engine.version
+    (tmp_path / "appos.yaml").write_text(
+        "version: 1\nname: once\nimage: {base: 'alpine:3.19'}\nservices: {redis: {preset: redis}}\n"
+        "volumes: {data: {mount: /data}}\n"
+        "extra: {Dockerfile: {packages: 'RUN head -c 1000000 /dev/urandom >/opt/model'}}\n"
+    )
+    assert appos(cwd=tmp_path).status == 0
+    found = adds_up(tmp_path, name, "--build")
+    assert [share["uncompressed"] for share in found["shares"] if share["kind"] == "extra"] == [1_000_000]
+
+
 def test_the_flagship_adds_up_to_the_engines_own_number(
     engine: Engine, name: str, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

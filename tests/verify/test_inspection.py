@@ -21,6 +21,20 @@ if TYPE_CHECKING:
 HEAD = "version: 1\nname: broken\nimage: {{base: '{base}'}}\nartifacts:\n"
 TAIL = "services:\n  api: {{command: [{command}], user: nobody, port: 8080}}\n"
 EXIT = 'void _start(void) {{ __asm__ volatile("mov $60, %eax; mov ${status}, %edi; syscall"); }}\n'
+SCRIPTS = {
+    "bash": "/bin/bash",
+    "env": "/usr/bin/env node",
+    "words": "/usr/bin/env sh -e",
+    "builtin": "/usr/bin/env cd",
+    "relative": "sh",
+    "folder": "/bin",
+    "unexecutable": "/etc/passwd",
+    "elsewhere": "/bin/env sh",
+}
+"""First lines that the kernel, or env, can do nothing with on Alpine."""
+
+CALLER = "int thing(void); int caller(void) { return thing(); }\n"
+LARGE = "static volatile char data[50000] = {1}; void _start(void) { for (;;) data[0]++; }\n"
 LOOP = "void _start(void) { for (;;) {} }\n"
 
 
@@ -74,6 +88,17 @@ def write(path: Path, content: bytes, mode: int = 0o755) -> None:
     path.chmod(mode)
 
 
+def _tools(directory: Path, good: bytes, glibc: Path) -> None:
+    """A directory with programs that could not run, and files that nobody runs."""
+    write(directory / "bin" / "tool", b"#!/usr/bin/env python3\n")
+    write(directory / "bin" / "norun", good, 0o644)
+    write(directory / "bin" / "html", b"<html>not found</html>\n")
+    write(directory / "bin" / "activate", b"export TOOLS=yes\n")
+    write(directory / "bin" / "lib.dll", b"MZ\0\0")
+    (directory / "lib").mkdir()
+    binaries.compiled(directory / "lib" / "addon.node", CALLER, "-shared", str(glibc))
+
+
 def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Engine, tmp_path: Path, tag: str) -> None:
     files = tmp_path / "files"
     good = binaries.compiled(files / "api", EXIT.format(status=0), "-static")
@@ -89,16 +114,22 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
     data = (files / "library").read_bytes()
     write(files / "truncated", data[: len(data) // 2])
     dynamic = binaries.segments(data)[2]
-    patches = (binaries.Patch(dynamic + 8, "Q", 1 << 40), binaries.Patch(dynamic + 16, "Q", 1 << 40))
-    write(files / "damaged", binaries.patched(data, *patches))
+    write(files / "damaged", binaries.patched(data, binaries.Patch(dynamic + 16, "Q", 1 << 40)))
     write(files / "page", b"<!DOCTYPE html>\n<html>not found</html>\n")
     write(files / "pointer", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     write(files / "empty", b"")
-    write(files / "bash", b"#!/bin/bash\necho hello\n")
-    write(files / "env", b"#!/usr/bin/env node\n")
     write(files / "windows", b"#!/bin/sh\r\necho hello\r\n")
     binaries.compiled(files / "object", binaries.PROGRAM, "-c").chmod(0o755)
     write(files / "bit", good.read_bytes(), 0o644)
+    large = binaries.compiled(files / "cut", LARGE, "-static").read_bytes()
+    # What packers and some linkers make has no table of sections.
+    write(files / "cut", binaries.patched(large, binaries.Patch(40, "Q", 0), binaries.Patch(60, "H", 0))[:9000])
+    write(files / "bsd", binaries.patched(good.read_bytes(), binaries.Patch(7, "B", 9)))
+    write(files / "short", good.read_bytes()[:40])
+    write(files / "nameless", binaries.patched(data, binaries.Patch(binaries.segments(data)[3] + 32, "Q", 1)))
+    for name, line in SCRIPTS.items():
+        write(files / name, f"#!{line}\n".encode())
+    _tools(files / "tools", good.read_bytes(), glibc)
     write(files / "app" / "server.js", b"hello\n", 0o644)
     write(files / "app" / "native.node", (files / "arm64").read_bytes())
     write(files / "app" / "left" / "out.node", (files / "arm64").read_bytes())
@@ -113,16 +144,20 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
         "pointer": ["B101"],
         "empty": ["B101"],
         "object": ["B101"],
-        "bash": ["B120"],
-        "env": ["B120"],
         "windows": ["B121"],
         "bit": ["B122"],
+        "cut": ["B102"],
+        "bsd": ["B105"],
+        "short": ["B102"],
+        "nameless": ["B103"],
+        **{name: ["B120"] for name in SCRIPTS},
     }
+    inside = {"tool": ["B120"], "norun": ["B122"], "html": ["B101"], "addon.node": ["B110"]}
     artifacts = {name: f"install: /usr/local/bin/{name}" for name in ("api", *kinds)}
     artifacts |= {"declared": "install: /usr/local/bin/declared, libc: static"}
-    artifacts |= {"app": "install: /opt/app, uninspected: ['left/*']"}
+    artifacts |= {"app": "install: /opt/app, uninspected: ['left/*']", "tools": "install: /opt/tools"}
     done = built(engine, tmp_path, tag, Spec(artifacts, command="/opt/app/bin/server"))
-    expected = kinds | {"declared": ["B112"], "native.node": ["B104"], "server": ["B123"]}
+    expected = kinds | inside | {"declared": ["B112"], "native.node": ["B104"], "server": ["B123"]}
     assert named(done) == expected
     assert done.status != 0
     assert not there(engine, tag)
@@ -131,6 +166,7 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
     assert "libstdc++.so.6 is not in the image" in text
     assert "add libstdc++ to image.packages" in text
     assert "a Git LFS pointer" in text
+    assert "name it in artifacts.tools.uninspected" in text
 
 
 def test_what_can_run_is_built_started_once_and_costs_no_byte(engine: Engine, tmp_path: Path, tag: str) -> None:
@@ -138,9 +174,16 @@ def test_what_can_run_is_built_started_once_and_costs_no_byte(engine: Engine, tm
     # Without its tag, the engine would remember how it went the last time, and say nothing.
     script = f"#!/usr/bin/env sh\necho ready >/tmp/trace\necho version {tag}\n"
     write(tmp_path / "files" / "script", script.encode())
+    # Placed anywhere, and needing nothing, it names a library all the same.
+    source = f'const char *volatile name = "libc.so.6";\n{EXIT.format(status=0)}'
+    binaries.compiled(tmp_path / "files" / "anywhere", source, "-static-pie")
+    write(tmp_path / "files" / "venv" / "bin" / "activate", b"export VENV=yes\n")
+    write(tmp_path / "files" / "venv" / "bin" / "tool", b"#! /bin/sh -e\n")
     artifacts = {
         "api": "install: /usr/local/bin/api, libc: static, smoke: [--version]",
         "script": "install: /usr/local/bin/script, smoke: [--version]",
+        "anywhere": "install: /usr/local/bin/anywhere, libc: static",
+        "venv": "install: /opt/venv",
         # What Alpine's and Debian's own linkers make is laid out in another way.
         "own": "from: {image: 'alpine:3.19', path: /bin/busybox}, install: /usr/local/bin/busybox, smoke: [--help]",
     }
@@ -199,10 +242,21 @@ def test_on_debian_the_loader_is_asked_for_versions(engine: Engine, tmp_path: Pa
         binaries.compiled(tmp_path / "files" / name, source, f"-Wl,--dynamic-linker={GLIBC_LOADER}", str(wanted))
     musl = binaries.library(folder / "libc.musl-x86_64.so.1")
     binaries.calling(tmp_path / "files" / "musl", musl, MUSL_LOADER)
+    # A library that comes along, one that has what is called and one that does not.
+    for name in ("bundled", "other"):
+        wanted = binaries.library(folder / name / "libthing.so.1")
+        rpath = "-Wl,-rpath,$ORIGIN/../lib"
+        binaries.calling(tmp_path / "files" / name / "bin" / f"{name}-app", wanted, GLIBC_LOADER, rpath)
+        binaries.library(
+            tmp_path / "files" / name / "lib" / "libthing.so.1", function="thing" if name == "bundled" else "nothing"
+        )
+    write(tmp_path / "files" / "bundled" / "bin" / "split", b"#!/usr/bin/env -S -u X 'sh' -e\n")
     names = ("api", "new", "cxx", "lacking", "musl")
     artifacts = {name: f"install: /usr/local/bin/{name}" for name in names}
     artifacts["own"] = "from: {image: 'debian:bookworm-slim', path: /bin/ls}, install: /usr/local/bin/own"
+    artifacts |= {name: f"install: /opt/{name}" for name in ("bundled", "other")}
     done = built(engine, tmp_path, tag, Spec(artifacts, base="debian:bookworm-slim"))
-    assert named(done) == {"new": ["B115"], "cxx": ["B115"], "lacking": ["B114"], "musl": ["B111"]}
+    wrong = {"new": ["B115"], "cxx": ["B115"], "lacking": ["B114"], "musl": ["B111"], "other-app": ["B116"]}
+    assert named(done) == wrong
     assert "add libpq5 to image.packages" in done.out + done.err
     assert not there(engine, tag)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import time
 import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 
+from compiler.guard import INTERRUPTED
 from compiler.locking import settings
 from tests.locking import images, servers
-from tests.running import Result, process
+from tests.running import Result, command, environment, process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +138,67 @@ def test_without_repositories_the_image_that_was_built_tells(place: Place) -> No
     online = place.lock("--update", "curl")
     assert online.status == 3
     assert "curl" in next(line for line in online.out.splitlines() if line.startswith("  failed"))
+
+
+def test_a_name_that_only_others_provide_is_remembered_and_not_pinned(place: Place) -> None:
+    package = "apk mkpkg -I name:mailer16 -I version:16.1-r0 -I provides:mailer -F /srv -o /m.apk"
+    base = f"FROM alpine:3.19\nRUN {package} && apk add --no-network --allow-untrusted /m.apk\n"
+    _in(place.tree, place.engine, "build", "-q", "-t", place.base, "-", text=base)
+    place.engine.tell("push", place.base)
+    spec = place.tree / "appos.yaml"
+    spec.write_text(spec.read_text("utf-8").replace("[curl]", "[curl, mailer, mailer16]"), "utf-8")
+    run = place.lock()
+    assert (run.status, run.err) == (0, "")
+    assert run.out.splitlines()[0] == "appos.lock: 5 pinned, 1 unpinned"
+    assert f"note: mailer on {place.base}: a name that other packages provide has no version to pin" in run.out
+    assert {"    mailer: virtual", "    mailer16: 16.1-r0"} <= set(place.lines())
+    assert place.lock().out == "appos.lock: 6 kept\n"
+    assert "6 current" in place.lock("--check").out
+    compilation = process("--strict", cwd=place.tree)
+    assert "W021" not in compilation.err
+    process(cwd=place.tree)
+    [installed] = [line for line in place.lines("build/Dockerfile") if "mailer" in line]
+    assert " mailer mailer16=16.1-r0 " in installed
+    # A name that nobody has is another matter: the repositories refuse it, as they would in a build.
+    spec.write_text(spec.read_text("utf-8").replace("mailer,", "mailer, mailbox,"), "utf-8")
+    refused = place.lock()
+    assert refused.status == 3
+    assert f"mailbox on {place.base}: the repositories cannot tell" in refused.out
+
+
+def test_a_package_manager_that_nobody_understands_unpins_nothing(place: Place) -> None:
+    place.lock()
+    versions = [line for line in place.lines() if line.startswith("    ")]
+    mute = 'FROM alpine:3.19\nRUN ln -sf /bin/true "$(command -v apk)"\n'
+    _in(place.tree, place.engine, "build", "-q", "-t", place.base, "-", text=mute)
+    place.engine.tell("push", place.base)
+    run = place.lock("--update")
+    assert (run.status, run.out.splitlines()[0]) == (3, "appos.lock: 1 moved, 3 failed")
+    assert [line for line in place.lines() if line.startswith("    ")] == versions
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_leaves_no_container(place: Place, number: signal.Signals) -> None:
+    # With a name in it, it is an image of its own, and so are the containers of it.
+    slow = f"LABEL test={place.image}\nRUN printf '#!/bin/sh\\nexec sleep 300\\n' >$(command -v apk)\n"
+    _in(place.tree, place.engine, "build", "-q", "-t", place.base, "-", text=f"FROM alpine:3.19\n{slow}")
+    place.engine.tell("push", place.base)
+    listed = ("ps", "--all", "--quiet", "--filter", f"ancestor={place.base}")
+    running = subprocess.Popen(command("lock"), cwd=place.tree, env=environment(), stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(300):
+            if place.engine.tell(*listed, "--filter", "status=running"):
+                break
+            time.sleep(0.1)
+        else:
+            pytest.fail("no container runs")
+        running.send_signal(number)
+        assert running.wait(30) == INTERRUPTED
+    finally:
+        running.kill()
+        running.wait()
+    assert place.engine.tell(*listed) == ""
+    assert not (place.tree / "appos.lock").exists()
 
 
 def test_an_engine_that_cannot_get_what_is_pinned_is_mentioned(place: Place) -> None:

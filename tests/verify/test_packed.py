@@ -223,6 +223,19 @@ def test_a_program_that_is_damaged_in_the_image_is_refused(one: Version, box: Bo
     assert box.files(one) == []
 
 
+def test_a_directory_in_its_place_makes_room_for_it(one: Version, box: Box) -> None:
+    box.shell(one, f"mkdir -p {PLACE}/{one.checksum}/more {PLACE}/other && echo x >{PLACE}/{one.checksum}/more/file")
+    box.runs(box.start(one), one)
+    assert box.files(one) == [f"{one.checksum} {one.checksum}"]
+
+
+def test_a_volume_from_which_nothing_may_be_executed_is_refused(engine: Engine, one: Version) -> None:
+    options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=100m,noexec")
+    with contextlib.closing(Box(engine, f"packed-{os.getpid()}-noexec", *options)) as box:
+        last = box.refused(box.start(one))
+    assert last == "packed: /data is mounted noexec, and programs are unpacked onto it: mount it with exec"
+
+
 def test_without_room_the_container_says_so(engine: Engine, one: Version) -> None:
     options = ("--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=20m")
     with contextlib.closing(Box(engine, f"packed-{os.getpid()}-small", *options)) as box:
