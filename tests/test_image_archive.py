@@ -227,8 +227,10 @@ def test_headers_are_read_as_tarfile_reads_them(data: st.DataObject) -> None:
     info.size, info.mode = data.draw(st.integers(0, 2 ** (33 + more) - 1)), data.draw(st.integers(0, 0o7777))
     info.uid, info.gid = (data.draw(st.integers(0, 2 ** (21 + more) - 1)) for _ in range(2))
     header = bytearray(info.tobuf(form)[-512:])  # type: ignore[arg-type]
+    # Times, names of accounts and numbers of devices are not read, so that damage there goes unseen.
+    read_ones = st.sampled_from([place for place in range(512) if not (136 <= place < 148 or 265 <= place < 345)])
     for _ in range(data.draw(st.integers(0, 3))):
-        header[data.draw(st.integers(0, 511))] = data.draw(st.sampled_from(b"\0 /017_-+\x80\xff"))
+        header[data.draw(read_ones)] = data.draw(st.sampled_from(b"\0 /017_-+\x80\xff"))
     if data.draw(st.booleans()):
         header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
     known = tarfile.HeaderError, layer.LayerError
