@@ -17,8 +17,8 @@ setup: .venv/.run .venv/.generated .venv/.bytecode  ## Set up .venv with the com
 
 test: readers lab .venv/.generated  ## Run every test: with the real readers of each format, and with real containers
 	@status=0; \
-	$(call pytest,units) $(addprefix --ignore=,$(CONTAINERS)) || status=1; \
-	$(call pytest,containers) --numprocesses 3 --dist loadfile --no-loadscope-reorder $(LONGEST) $(MOSTLY_WAITING) || status=1; \
+	$(call pytest,units) --numprocesses 2 $(addprefix --ignore=,$(CONTAINERS)) || status=1; \
+	$(call pytest,containers) --numprocesses 4 --dist loadfile --no-loadscope-reorder $(LONGEST) $(MOSTLY_WAITING) || status=1; \
 	$(call pytest,browser) tests/browser tests/pages || status=1; \
 	exit $$status
 
