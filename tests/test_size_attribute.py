@@ -7,6 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -242,6 +243,74 @@ def test_a_builder_with_other_words_for_its_layers_is_understood_by_their_number
     image = archive.read_path(str(path), "", archive.Options({packages.LOOK: model.keep(packages.wanted)}))
     found = attribute.report(image, RESULT.app, {"production": DOCKERFILE}, attribute.Known(base=1), None)
     assert sizes(found) == sizes(report(tmp_path, layers))
+
+
+# What `docker history --no-trunc` of Docker 26.1 with BuildKit 0.12 says of each; SHELL, ENV and ARG make no layer.
+OWN_LINES = (
+    ("RUN echo one   >/opt/1", "RUN /bin/sh -c echo one   >/opt/1 # buildkit"),
+    ("ARG V=1\nENV W=2", ""),
+    ('RUN echo "$V" >/opt/2', 'RUN |1 V=1 /bin/sh -c echo "$V" >/opt/2 # buildkit'),
+    ("run --mount=type=cache,target=/x a && \\\n  # why\n  b", "RUN |1 V=1 /bin/sh -c a &&   b # buildkit"),
+    ('SHELL ["/bin/ash", "-eo", "pipefail", "-c"]', ""),
+    ("RUN echo | cat >/opt/3", "RUN |1 V=1 /bin/ash -eo pipefail -c echo | cat >/opt/3 # buildkit"),
+    ('RUN ["/bin/sh", "-c", "echo \'a\'  >/opt/4"]', "RUN |1 V=1 /bin/sh -c echo 'a'  >/opt/4 # buildkit"),
+    ("COPY motd /etc/motd-$V", "COPY motd /etc/motd-1 # buildkit"),
+    ("COPY ['not JSON, /etc/", "COPY ['not JSON, /etc/ # buildkit"),
+    ('COPY ["a b.txt","/opt/a b.txt"]', "COPY a b.txt /opt/a b.txt # buildkit"),
+    ("COPY --chmod=0600 motd dir/x /opt/many/", "COPY --chmod=0600 motd dir/x /opt/many/ # buildkit"),
+    ("ADD a.tar '/opt/$a'/\"b\"/\\$c-${NONE:-$V}", "ADD a.tar /opt/$a/b/$c-1 # buildkit"),
+    ("WORKDIR /opt/work/$W/", "WORKDIR /opt/work/2"),
+    ("WORKDIR relative", "WORKDIR /opt/work/2/relative"),
+)
+
+
+def with_lines(directory: Path, lines: Sequence[str], said: Sequence[str], shell: str = "/bin/sh -c") -> Report:
+    """The report of an image whose spec has lines of its own, with a file of 7 bytes in each layer that they make."""
+    extra = {"extra": {"Dockerfile": {"packages": "".join(f"{line}\n" for line in lines)}}}
+    document = yaml.safe_dump(yaml.safe_load(SPEC) | extra).encode()
+    result = pipeline.compile_document(load.parse(document, "appos.yaml"), ".")
+    dockerfile = next(file.content for file in result.files if file.path == "Dockerfile")
+    layers: list[list[Item]] = []
+    history: list[str] = []
+    before = "/bin/sh -c"
+    for text, items in usual().items():
+        if "htop" in text:
+            layers += [[Item(f"/opt/{number}", b"7 bytes")] for number in range(len(said))]
+            history += said
+            before = f"|1 V=1 {shell}"
+        elif "motd" not in text:
+            layers.append(items)
+            history.append(text.replace("RUN ", f"RUN {before} ") + " # buildkit")
+    path = archives.save(directory / "image.tar", layers, history)
+    image = archive.read_path(str(path), "", archive.Options({packages.LOOK: model.keep(packages.wanted)}))
+    return attribute.report(image, result.app, {"production": dockerfile}, attribute.Known(), None)
+
+
+@pytest.mark.parametrize(("line", "said"), [pair for pair in OWN_LINES if pair[1]])
+def test_what_a_line_of_the_spec_makes_is_its_own(line: str, said: str, tmp_path: Path) -> None:
+    before = [text for text, history in OWN_LINES if not history]
+    shell = "/bin/ash -eo pipefail -c" if "/bin/ash" in said else "/bin/sh -c"
+    lines = [text for text in before if not text.startswith("SHELL") or "/bin/ash" in said]
+    without = {text: items for text, items in usual().items() if "htop" not in text and "motd" not in text}
+    own = with_lines(tmp_path, [*lines, "WORKDIR /opt/work/2", line], ["WORKDIR /opt/work/2", said], shell)
+    assert own.nobody == ()
+    assert sizes(own)["extra Dockerfile"] == 14
+    assert sizes(own) == {**sizes(report(tmp_path, without)), "extra Dockerfile": 14}
+
+
+def test_lines_of_the_spec_are_told_from_each_other(tmp_path: Path) -> None:
+    said = [text for _, text in OWN_LINES if text]
+    found = with_lines(tmp_path, [line for line, _ in OWN_LINES], said, "/bin/ash -eo pipefail -c")
+    assert found.nobody == ()
+    share = next(share for share in found.shares if share.owner == Owner("extra", "Dockerfile"))
+    assert [part.uncompressed for part in share.parts] == [7] * len(said)
+
+
+def test_a_layer_between_two_that_are_known_is_made_by_the_step_between_those(tmp_path: Path) -> None:
+    lines = ["RUN echo a", "RUN echo b", "RUN echo c"]
+    said = ["RUN /bin/sh -c echo a", "something that nobody understands", "RUN /bin/sh -c echo c"]
+    assert with_lines(tmp_path, lines, said).nobody == ()
+    assert [stray.size for stray in with_lines(tmp_path, lines, [*said[:2], *said[1:]]).nobody] == [7, 7]
 
 
 def test_what_packages_make_when_they_are_installed_is_theirs(tmp_path: Path) -> None:
