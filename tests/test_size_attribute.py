@@ -334,6 +334,26 @@ def test_what_packages_make_when_they_are_installed_is_theirs(tmp_path: Path) ->
     assert part(found, COMPILER, "supervisor") == 90 + 4 + 2 * len(ASKED[5].record)
 
 
+def test_what_the_trigger_of_a_package_writes_anew_is_that_packages(tmp_path: Path) -> None:
+    bundle = Package("ca-certificates-bundle", {"/etc/ssl/certs/ca-certificates.crt": 5000})
+    certificates = Package("ca-certificates", {"/usr/share/ca-certificates/a.crt": 40})
+    redis, curl, *rest = ASKED
+    curl = curl._replace(depends=f"{curl.depends} ca-certificates-bundle")
+    layers = usual()
+    layers[""] = archives.packages(*BASE, bundle)
+    install = next(text for text in layers if "apk add" in text)
+    layers[install] = archives.packages(redis, curl, *rest, others=(*BASE, bundle))
+    before = sizes(report(tmp_path, layers))
+    more = redis._replace(depends=f"{redis.depends} ca-certificates")
+    layers[install] = [
+        *archives.packages(more, curl, *rest, certificates, others=(*BASE, bundle)),
+        Item("/etc/ssl/certs/ca-certificates.crt", b"c" * 6000),
+    ]
+    records = len(more.record) - len(redis.record) + len(certificates.record)
+    grown = before["service redis"] + 6000 + 40 + records
+    assert sizes(report(tmp_path, layers)) == {**before, "service redis": grown}
+
+
 NAMES = st.sampled_from(
     ["a", "b", "c/d", "c/e", "etc/passwd", "usr/local/bin/api", "usr/lib/libssl.so", "lib/apk/db/installed"]
 )

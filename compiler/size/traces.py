@@ -35,6 +35,12 @@ UNITS = "/lib/systemd/system/", "/usr/lib/systemd/system/", "/usr/lib/systemd/us
 UNIT = re.compile(r"^/var/lib/systemd/deb-systemd-(user-)?helper-(enabled|masked)/(.*/)?(?P<name>[^/]+?)(\.dsh-also)?$")
 """What deb-systemd-helper(1p) notes of a package's units."""
 
+TRIGGERED = {
+    # Alpine's trigger of ca-certificates is update-ca-certificates, which writes this again: its APKBUILD.
+    "/etc/ssl/certs/ca-certificates.crt": "ca-certificates",
+}
+"""Files of one package that another one writes anew, if it is there."""
+
 MADE = (
     # update-ca-certificates(8): the bundle, its copies and links by hash.
     (r"/etc/ssl/certs/ssl-cert-|/etc/ssl/private/ssl-cert-", ("ssl-cert",)),
@@ -127,6 +133,9 @@ class Traces:
         path = self._real(entry.path)
         if entry.kind == "directory":
             return self._directories.get(path, "")
+        triggered = TRIGGERED.get(path)
+        if triggered in self._packages:
+            return triggered
         return self._listed(path) or self._traced(path)
 
     def _listed(self, path: str) -> str:
