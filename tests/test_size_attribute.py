@@ -16,11 +16,11 @@ from compiler.image import archive, model, packages
 from compiler.size import attribute, demand
 from compiler.size.report import COMPILER, IMAGE_PACKAGES, NOBODY, SHARED, Owner
 from compiler.size.steps import steps
-from tests import archives
+from tests import archives, small_images
 from tests.archives import Item, Package
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from compiler.size.report import Report
@@ -352,6 +352,73 @@ def test_what_the_trigger_of_a_package_writes_anew_is_that_packages(tmp_path: Pa
     records = len(more.record) - len(redis.record) + len(certificates.record)
     grown = before["service redis"] + 6000 + 40 + records
     assert sizes(report(tmp_path, layers)) == {**before, "service redis": grown}
+
+
+DEBIAN = """
+version: 1
+name: small
+image: {base: 'debian:bookworm-slim', packages: [PACKAGES]}
+services: {a: {command: [/bin/a]}}
+"""
+
+
+def debian(installed: Mapping[str, Sequence[str]], made: Mapping[str, bytes], **scripts: str) -> small_images.Layer:
+    """A layer in which packages of Debian's were installed, and what they made; a directory's path ends in a slash."""
+    info = "/var/lib/dpkg/info"
+    status = "".join(f"Package: {name}\nStatus: install ok installed\nVersion: 1\n\n" for name in installed)
+    paths = {path for those in installed.values() for path in those}
+    files: dict[str, bytes | small_images.File] = {
+        **{
+            f"{info}/{name}.list": "".join(f"{p.rstrip('/')}\n" for p in those).encode()
+            for name, those in installed.items()
+        },
+        **{f"{info}/{name.replace('_', '-')}.postinst": text.encode() for name, text in scripts.items()},
+        **{path: b"file" for path in paths if not path.endswith("/")},
+        **made,
+        "/var/lib/dpkg/status": status.encode(),
+    }
+    return [
+        *small_images.layer(files),
+        *(Item(path, kind=tarfile.DIRTYPE) for path in paths if path.endswith("/")),
+    ]
+
+
+def parts(directory: Path, wanted: str, *layers: small_images.Layer) -> dict[tuple[str, str], int]:
+    """The bytes of each part of each share, of an image of Debian's with these packages in its spec."""
+    base = debian({"base-files": []}, {"/var/lib/dpkg/triggers/File": b"/usr/lib base-files\n"})
+    found = small_images.report(directory, DEBIAN.replace("PACKAGES", wanted), [base, *layers])
+    return {(str(share.owner), part.name): part.uncompressed for share in found.shares for part in share.parts}
+
+
+LISTS = {
+    "/var/cache/debconf/config.dat": (
+        b"Name: base-files/a\nTemplate: base-files/a\nOwners: base-files, MORE:amd64\n\n",
+        b"Name: MORE/a\nTemplate: shared/a\nValue: a\nOwners: MORE:amd64\nFlags: seen\n\n",
+    ),
+    "/var/cache/debconf/templates.dat": (
+        b"Name: base-files/a\nDescription: Is it?\nOwners: base-files/a\n\n",
+        b"Name: shared/text\nDescription: Is it?\\n\\nIt is.\nOwners: MORE/a\nType: note\n\n",
+    ),
+    "/var/lib/apt/extended_states": (
+        b"Package: base-files\nArchitecture: amd64\nAuto-Installed: 1\n\n",
+        b"Package: MORE\nArchitecture: amd64\nAuto-Installed: 1\n\n",
+    ),
+    "/var/lib/dpkg/triggers/File": (b"/usr/lib base-files\n", b"/usr/share/a b MORE/noawait\n"),
+    "/var/lib/dpkg/triggers/update-a": (b"", b"MORE\n"),
+}
+
+
+def test_records_in_the_lists_of_the_package_manager_are_their_packages(tmp_path: Path) -> None:
+    def lists(*names: bytes) -> dict[str, bytes]:
+        return {
+            path: own + b"".join(more.replace(b"MORE", name) for name in names) for path, (own, more) in LISTS.items()
+        }
+
+    before = parts(tmp_path, "one, two", debian({"base-files": [], "one": []}, lists(b"one")))
+    after = parts(tmp_path, "one, two", debian({"base-files": [], "one": [], "two": []}, lists(b"one", b"two")))
+    records = sum(len(more.replace(b"MORE", b"two")) for _, more in LISTS.values())
+    status = len("Package: two\nStatus: install ok installed\nVersion: 1\n\n")
+    assert after == {**before, ("image.packages", "two"): records + status}
 
 
 NAMES = st.sampled_from(

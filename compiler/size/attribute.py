@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from compiler.image import packages as managers
 from compiler.image.model import Entry
-from compiler.size import demand, traces
+from compiler.size import contents, demand, lists, traces
 from compiler.size.report import COMPILER, NOBODY, SHARED, LayerSize, Owner, Part, Report, Share, Stray
 from compiler.size.steps import EXTRA, fitting
 from compiler.values import plain
@@ -137,6 +137,7 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
             rules=rules,
             trims=app.image.trim,
             traced=traces.Traces(state, in_base, links, layer.entries),
+            listed=_listed(layer, state),
         )
         if layer.compressed and not layer.entries:
             nothing = Entry(layer.number, "/", "other", 0, 0, 0, 0, "", layer.compressed)
@@ -145,6 +146,13 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
             size = entry.size if entry.kind == "file" or (entry.kind == "symlink" and links_count) else 0
             if size or entry.compressed:
                 yield from place.pieces(entry, size)
+
+
+def _listed(layer: Layer, state: Sequence[Package]) -> dict[str, Sequence[tuple[tuple[str, ...], int]]]:
+    """The records in each list of the package manager's, as names of packages and bytes."""
+    texts = {path: found.text for path, found in layer.found.get(contents.LOOK, {}).items() if lists.form(path)}
+    installed = [((package.name,), package.record) for package in state]
+    return {**lists.records(texts), **dict.fromkeys((*managers.APK, managers.DPKG), installed)}
 
 
 class _Layer(NamedTuple):
@@ -158,11 +166,12 @@ class _Layer(NamedTuple):
     rules: Sequence[Rule]
     trims: bool
     traced: traces.Traces
+    listed: Mapping[str, Sequence[tuple[tuple[str, ...], int]]]
 
     def pieces(self, entry: Entry, size: int) -> Iterator[Piece]:
         """Whose the bytes of an entry are; a package manager's list is divided among the packages on it."""
-        if entry.path in (*managers.APK, managers.DPKG) and entry.kind == "file" and not self.origin.base:
-            yield from self._listed(entry, size)
+        if entry.path in self.listed and entry.kind == "file" and not self.origin.base:
+            yield from self._divided(entry, size)
             return
         claim = self._inherited(entry) or self._copied(entry) or self._installed(entry) or self._left(entry, size)
         yield Piece(claim, entry, size, entry.compressed)
@@ -224,15 +233,21 @@ class _Layer(NamedTuple):
             tuple(map(str, owners)) if several else (),
         )
 
-    def _listed(self, entry: Entry, size: int) -> Iterator[Piece]:
+    def _divided(self, entry: Entry, size: int) -> Iterator[Piece]:
+        parts: dict[str, int] = {}
+        for names, count in self.listed[entry.path]:
+            known = [name for name in names if name in self.packages]
+            # What the base has a record of would be on the list without anything else.
+            if known and not self.in_base.keys() & known:
+                parts[known[0]] = parts.get(known[0], 0) + count
         rest, packed, past = size, 0, 0
-        for name, package in self.packages.items():
-            if name in self.in_base or package.record > rest:
+        for name, count in parts.items():
+            if count > rest:
                 continue
-            rest, past = rest - package.record, past + package.record
+            rest, past = rest - count, past + count
             part = entry.compressed * past // size - packed
             packed += part
-            yield Piece(self._package(name), entry, package.record, part)
+            yield Piece(self._package(name), entry, count, part)
         yield Piece(Claim(COMPILER, "file", "package lists"), entry, rest, entry.compressed - packed)
 
 

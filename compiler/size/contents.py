@@ -7,6 +7,8 @@ import struct
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from compiler.size import lists
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -41,8 +43,8 @@ _DEBUGGING = (b".debug", b".zdebug", b".gdb_index", b".stab", b".gnu_debugdata")
 class Content(NamedTuple):
     """What was found of a file.
 
-    A digest of the whole, the bytes of an executable that ``strip`` removes, the text of a script, and what part of its
-    size gzip leaves of a large executable, by samples.
+    A digest of the whole, the bytes of an executable that ``strip`` removes, the text of a script or list, and what
+    part of its size gzip leaves of a large executable, by samples.
     """
 
     digest: bytes
@@ -52,14 +54,16 @@ class Content(NamedTuple):
 
 
 def look() -> Look:
-    """A look that learns of a file what is worth it: of one of some size, a script or a configuration."""
+    """A look that learns of a file what is worth it: of one of some size, a script, a configuration or a list."""
     room = [ROOM]
 
     def sink(entry: Entry) -> Sink | None:
         runs = bool(entry.mode & 0o111)
-        if entry.size < SMALLEST and not runs and not entry.path.startswith("/etc/"):
+        listed = lists.form(entry.path) is not None
+        named = runs or listed or entry.path.startswith("/etc/")
+        if entry.size < SMALLEST and not named:
             return None
-        text = (runs or entry.path.startswith("/etc/")) and entry.size <= min(LARGEST_TEXT, room[0])
+        text = named and entry.size <= min(lists.LARGEST if listed else LARGEST_TEXT, room[0])
         if text:
             room[0] -= entry.size
         return _Contents(entry.size, text=text, samples=runs and entry.size >= LARGE)
@@ -73,6 +77,7 @@ class _Contents:
     def __init__(self, size: int, *, text: bool, samples: bool) -> None:
         self._size = size
         self._text = text
+        self._kept = max(WINDOW, size if text else 0)
         self._samples = _Samples() if samples else None
         self._digest = hashlib.sha256(usedforsecurity=False)
         self._head = b""
@@ -84,8 +89,8 @@ class _Contents:
             self._digest.update(piece)
         if self._samples:
             self._samples.update(piece)
-        if len(self._head) < WINDOW:
-            self._head += piece[: WINDOW - len(self._head)]
+        if len(self._head) < self._kept:
+            self._head += piece[: self._kept - len(self._head)]
         if self._head.startswith(b"\x7fELF"):
             self._tail = (self._tail + piece)[-WINDOW:] if len(piece) < WINDOW else piece[-WINDOW:]
 
