@@ -421,6 +421,43 @@ def test_records_in_the_lists_of_the_package_manager_are_their_packages(tmp_path
     assert after == {**before, ("image.packages", "two"): records + status}
 
 
+MADE_BY_PACKAGES: tuple[tuple[str, dict[str, list[str]]], ...] = (
+    (
+        "/var/cache/cracklib/cracklib_dict.pwd",
+        {"one": ["/var/", "/var/cache/", "/var/cache/cracklib/"], "two": ["/var/", "/var/cache/", "/var/cache/two"]},
+    ),
+    ("/etc/ssh/key.pub", {"one": ["/etc/ssh/key"]}),
+    ("/etc/ssh/key.old", {"one": ["/etc/ssh/key"]}),
+    ("/etc/ssh/key.dpkg-old", {"one": ["/etc/ssh/key"]}),
+    ("/etc/pam.d/common-auth", {"libpam-runtime": ["/etc/pam.d/"], "two": ["/etc/pam.d/"]}),
+    ("/etc/default/exim4", {"exim4-base": ["/etc/default/"], "two": ["/etc/default/"]}),
+    ("/var/lib/aspell/de.remove", {"aspell-de": ["/var/lib/aspell/"], "dictionaries-common": ["/var/lib/aspell/"]}),
+    ("/var/cache/dictionaries-common/emacsen.el", {"dictionaries-common": []}),
+    ("/etc/xml/docbook-xml.xml", {"docbook-xml": ["/etc/xml/"], "xml-core": ["/etc/xml/"]}),
+    ("/etc/xml/catalog.old", {"xml-core": ["/etc/xml/"], "docbook-xml": ["/etc/xml/"]}),
+    ("/etc/sgml/docbook.cat", {"docbook": ["/etc/sgml/"], "sgml-base": ["/etc/sgml/"]}),
+    ("/var/lib/sgml-base/supercatalog", {"sgml-base": []}),
+)
+
+
+@pytest.mark.parametrize(("path", "installed"), MADE_BY_PACKAGES)
+def test_what_a_package_of_debians_makes_is_its_own(path: str, installed: dict[str, list[str]], tmp_path: Path) -> None:
+    wanted = ", ".join(installed)
+    before = parts(tmp_path, wanted, debian(installed, {}))
+    after = parts(tmp_path, wanted, debian(installed, {path: b"made"}))
+    owner = ("image.packages", next(iter(installed)))
+    assert after == {**before, owner: before[owner] + 4}
+
+
+def test_what_update_alternatives_knows_of_a_link_is_of_what_it_leads_to(tmp_path: Path) -> None:
+    installed = {"one": ["/usr/bin/one"]}
+    link = Item("/etc/alternatives/tool", kind=tarfile.SYMTYPE, target="/usr/bin/one")
+    before = parts(tmp_path, "one", [*debian(installed, {}), link])
+    after = parts(tmp_path, "one", [*debian(installed, {"/var/lib/dpkg/alternatives/tool": b"manual"}), link])
+    owner = ("image.packages", "one")
+    assert after == {**before, owner: before[owner] + 6}
+
+
 NAMES = st.sampled_from(
     ["a", "b", "c/d", "c/e", "etc/passwd", "usr/local/bin/api", "usr/lib/libssl.so", "lib/apk/db/installed"]
 )
