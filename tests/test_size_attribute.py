@@ -421,6 +421,18 @@ def test_records_in_the_lists_of_the_package_manager_are_their_packages(tmp_path
     assert after == {**before, ("image.packages", "two"): records + status}
 
 
+def test_what_a_line_of_the_spec_installed_stays_its_own_on_lists_that_later_steps_write(tmp_path: Path) -> None:
+    layers = usual()
+    before = report(tmp_path, layers)
+    later = [text for text in STEPS if text.startswith("RUN")][-1]
+    assert "htop" not in later
+    layers[later] += archives.packages(others=(*BASE, *ASKED, HTOP))
+    after = report(tmp_path, layers)
+    assert after.nobody == ()
+    name = "extra Dockerfile"
+    assert sizes(after)[name] == sizes(before)[name] + len(HTOP.record)
+
+
 MADE_BY_PACKAGES: tuple[tuple[str, dict[str, list[str]]], ...] = (
     (
         "/var/cache/cracklib/cracklib_dict.pwd",

@@ -125,6 +125,7 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
     rules = tuple(_rules(app))
     links = traces.directory_links(image)
     needed: dict[int, dict[str, tuple[Owner, ...]]] = {}
+    brought = _brought(made_by, states)
     for layer, origin, state, links_count in zip(image.layers, made_by, states, counted, strict=True):
         if id(state) not in needed:
             needed[id(state)] = demand.demand(wanted, state)
@@ -134,6 +135,7 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
             packages={package.name: package for package in state},
             in_base=in_base,
             needed=needed[id(state)],
+            brought=brought,
             rules=rules,
             trims=app.image.trim,
             traced=traces.Traces(state, in_base, links, layer.entries),
@@ -146,6 +148,16 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
             size = entry.size if entry.kind == "file" or (entry.kind == "symlink" and links_count) else 0
             if size or entry.compressed:
                 yield from place.pieces(entry, size)
+
+
+def _brought(made_by: Sequence[Origin], states: Sequence[Sequence[Package]]) -> dict[str, Owner]:
+    """Whose the step was that first had each package: nobody's, unless all that it makes is somebody's."""
+    found: dict[str, Owner] = {}
+    for origin, state in zip(made_by, states, strict=True):
+        owner = origin.step.owner if origin.step else None
+        for package in state:
+            found.setdefault(package.name, owner or NOBODY)
+    return found
 
 
 def _listed(layer: Layer, state: Sequence[Package]) -> dict[str, Sequence[tuple[tuple[str, ...], int]]]:
@@ -163,6 +175,7 @@ class _Layer(NamedTuple):
     packages: Mapping[str, Package]
     in_base: Mapping[str, Package]
     needed: Mapping[str, tuple[Owner, ...]]
+    brought: Mapping[str, Owner]
     rules: Sequence[Rule]
     trims: bool
     traced: traces.Traces
@@ -222,7 +235,7 @@ class _Layer(NamedTuple):
         owners = self.needed.get(name, ())
         step = self.origin.step
         if not owners:
-            unasked = COMPILER if name in self.in_base else NOBODY
+            unasked = COMPILER if name in self.in_base else self.brought[name]
             owners = (step.owner if step and step.owner else unasked,)
         several = len(owners) > 1
         return Claim(
