@@ -88,6 +88,28 @@ def test_what_a_later_layer_deletes_or_replaces_is_still_paid_for(tmp_path: Path
     }
 
 
+def test_of_small_files_that_are_replaced_only_what_is_known_is_said(tmp_path: Path) -> None:
+    names = [f"/opt/{number}" for number in range(20)]
+    before = layer({**{name: noise(4000) for name in names}, "/opt/less": noise(4001)})
+    found = advice(tmp_path, before, layer({**{name: noise(4000) for name in names}, "/opt/less": b"small"}))[
+        "replaced"
+    ]
+    assert found.bytes == 84_001
+    assert {place.path for place in found.places} == {
+        "/opt/less (layer 1, in layer 2 other content)",
+        *(f"{name} (layer 1, in layer 2)" for name in ("/opt/0", "/opt/1", "/opt/10", "/opt/11")),
+    }
+
+
+def test_image_trim_is_advised_for_what_it_removes(tmp_path: Path) -> None:
+    files = {"/usr/share/locale/de/a.mo": noise(), "/usr/share/man/man1/a.1": noise(seed=2)}
+    others = {"/usr/share/i18n/charmaps/a": noise(seed=3), "/usr/local/share/man/man1/a.1": noise(seed=4)}
+    for kind, place in ("locales", "/usr/share/locale"), ("documentation", "/usr/share"):
+        assert advice(tmp_path, layer({**files, **others}))[kind].todo.endswith(f"; image.trim does in {place}")
+        assert "image.trim" not in advice(tmp_path, layer(others))[kind].todo
+        assert "image.trim" not in advice(tmp_path, layer({**files, **others}), text=spec(trim=True))[kind].todo
+
+
 def test_a_file_in_whose_place_a_link_was_put_is_replaced(tmp_path: Path) -> None:
     found = advice(tmp_path, layer({"/opt/a": noise()}), layer({}, symlinks={"/opt/a": "/opt/b"}))
     assert (found["replaced"].bytes, "deleted" in found) == (SIZE, False)
@@ -112,6 +134,7 @@ def test_equal_files_that_are_written_to_are_not_repeated(tmp_path: Path) -> Non
     ("kind", "path", "other"),
     [
         ("caches", "/var/cache/apk/APKINDEX.1.tar.gz", "/var/cache/fontconfig/1.cache-7"),
+        ("caches", "/var/cache/apt/pkgcache.bin", "/var/cache/cracklib/cracklib_dict.pwd"),
         ("caches", "/var/lib/apt/lists/deb_dists_main", "/var/lib/apt/extended"),
         ("caches", "/root/.cache/pip/http/1", "/root/.config/1"),
         ("caches", "/tmp/left", "/opt/tmp/left"),  # noqa: S108 - a path in an image
