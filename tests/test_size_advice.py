@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import struct
 from typing import TYPE_CHECKING
@@ -344,16 +345,26 @@ def test_a_program_that_is_small_or_does_not_compress_or_is_nobodys_is_not_told(
         assert "compressible" not in advice(tmp_path, layer(files))
 
 
-def test_texts_that_are_served_uncompressed_are_told_where_it_was_measured(tmp_path: Path) -> None:
-    page = b"<p>text</p>\n" * 20_000
-    files = layer({"/srv/www/index.html": page, "/srv/www/picture.png": noise(), "/opt/index.html": page})
-    found = advice(tmp_path, files, compress=True)["precompress"]
-    assert paths(found) == ["/srv/www/index.html"]
-    assert len(page) * 0.9 < found.bytes < len(page)
-    assert "precompress" not in advice(tmp_path, files)
-    assert "precompress" not in advice(tmp_path, files, text=spec(precompress=True), compress=True)
-    beside = layer({"/srv/www/index.html": page, "/srv/www/index.html.gz": b"small"})
-    assert "precompress" not in advice(tmp_path, beside, compress=True)
+def test_texts_that_are_served_uncompressed_are_told_with_what_gzip_saves(tmp_path: Path) -> None:
+    page, script = b"<p>text</p>\n" * 20_000, noise(2000).hex().encode()
+    files = {"/srv/www/index.html": page, "/srv/www/small.js": script, "/srv/www/tiny.js": b"x" * 1024}
+    others = {"/srv/www/picture.png": bytes(SIZE), "/opt/index.html": page}
+    found = advice(tmp_path, layer({**files, **others}))["precompress"]
+    assert {place.path: place.bytes for place in found.places} == {
+        path: len(files[path]) - len(gzip.compress(files[path], 9))
+        for path in ("/srv/www/index.html", "/srv/www/small.js")
+    }
+    assert found == advice(tmp_path, layer({**files, **others}), compress=True)["precompress"]
+    assert "precompress" not in advice(tmp_path, layer(files), text=spec(precompress=True))
+    assert "precompress" not in advice(
+        tmp_path, layer({"/srv/www/index.html": page, "/srv/www/index.html.gz": b"small"})
+    )
+
+
+def test_texts_are_compressed_up_to_a_bound(tmp_path: Path) -> None:
+    half = bytes(contents.MOST_COMPRESSED // 2)
+    found = advice(tmp_path, layer({f"/srv/www/{number}.txt": half for number in range(3)}))["precompress"]
+    assert len(found.places) == 2
 
 
 def test_copies_that_compression_did_not_make_smaller_are_told(tmp_path: Path) -> None:

@@ -328,21 +328,19 @@ def compressible(ground: Ground) -> Iterator[Advice]:
     )
 
 
-_TEXTS = re.compile(r".*\.(js|mjs|css|html?|svg|json|xml|txt|wasm|map|webmanifest)$")
+def served(app: App) -> tuple[str, ...]:
+    """Where the files lie that the gateway sends as they are, for the look ``contents``."""
+    roots = {route.root for route in app.routes if route.root}
+    fitting = [a for a in app.artifacts if any(f"{root}/".startswith(f"{a.install}/") for root in roots)]
+    return tuple(f"{artifact.install}/" for artifact in fitting if not artifact.precompress)
 
 
 def uncompressed_assets(ground: Ground) -> Iterator[Advice]:
     """Text that the gateway sends, and has to compress for each client; and copies made in advance that do not pay."""
-    roots = {route.root for route in ground.app.routes if route.root}
-    served = [a for a in ground.app.artifacts if any(f"{root}/".startswith(f"{a.install}/") for root in roots)]
-    bare = [artifact.install for artifact in served if not artifact.precompress]
     places = [
-        Place(path, entry.size - entry.compressed)
+        Place(path, entry.size - content.gzipped)
         for path, entry in ground.files.items()
-        if any(path.startswith(f"{install}/") for install in bare)
-        and _TEXTS.match(path)
-        and f"{path}.gz" not in ground.files
-        and 0 < entry.compressed < entry.size
+        if (content := ground.content(entry)) and 0 < content.gzipped < entry.size and f"{path}.gz" not in ground.files
     ]
     yield from _advice(
         "precompress",
