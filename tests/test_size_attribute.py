@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from compiler import load, pipeline
 from compiler.image import archive, model, packages
-from compiler.size import attribute, demand
+from compiler.size import attribute, contents, demand
 from compiler.size.report import COMPILER, IMAGE_PACKAGES, NOBODY, SHARED, Owner
 from compiler.size.steps import steps
 from tests import archives, small_images
@@ -395,6 +395,7 @@ LISTS = {
         b"Name: base-files/a\nTemplate: base-files/a\nOwners: base-files, MORE:amd64\n\n",
         b"Name: MORE/a\nTemplate: shared/a\nValue: a\nOwners: MORE:amd64\nFlags: seen\n\n",
     ),
+    "/var/cache/debconf/passwords.dat": (b"", b"Name: MORE/password\nTemplate: MORE/password\nOwners: MORE\n\n"),
     "/var/cache/debconf/templates.dat": (
         b"Name: base-files/a\nDescription: Is it?\nOwners: base-files/a\n\n",
         b"Name: shared/text\nDescription: Is it?\\n\\nIt is.\nOwners: MORE/a\nType: note\n\n",
@@ -416,6 +417,13 @@ def test_records_in_the_lists_of_the_package_manager_are_their_packages(tmp_path
 
     before = parts(tmp_path, "one, two", debian({"base-files": [], "one": []}, lists(b"one")))
     after = parts(tmp_path, "one, two", debian({"base-files": [], "one": [], "two": []}, lists(b"one", b"two")))
+    scripts = {
+        f"/etc/{number}": b"#" * contents.LARGEST_TEXT for number in range(contents.ROOM // contents.LARGEST_TEXT)
+    }
+    crowded = parts(
+        tmp_path, "one, two", small_images.layer(scripts), debian({"base-files": [], "one": []}, lists(b"one"))
+    )
+    assert {key: size for key, size in crowded.items() if key[0] != "nobody"} == before
     records = sum(len(more.replace(b"MORE", b"two")) for _, more in LISTS.values())
     status = len("Package: two\nStatus: install ok installed\nVersion: 1\n\n")
     assert after == {**before, ("image.packages", "two"): records + status}
@@ -445,6 +453,10 @@ MADE_BY_PACKAGES: tuple[tuple[str, dict[str, list[str]]], ...] = (
     ("/etc/default/exim4", {"exim4-base": ["/etc/default/"], "two": ["/etc/default/"]}),
     ("/var/lib/aspell/de.remove", {"aspell-de": ["/var/lib/aspell/"], "dictionaries-common": ["/var/lib/aspell/"]}),
     ("/var/cache/dictionaries-common/emacsen.el", {"dictionaries-common": []}),
+    ("/usr/lib/ispell/american.hash", {"dictionaries-common": [], "ispell": ["/usr/lib/ispell/"]}),
+    ("/etc/ufw/before6.rules", {"ufw": ["/etc/ufw/"], "two": ["/etc/ufw/"]}),
+    ("/usr/share/applications/mimeinfo.cache", {"desktop-file-utils": []}),
+    ("/etc/aliases", {"postfix": []}),
     ("/etc/xml/docbook-xml.xml", {"docbook-xml": ["/etc/xml/"], "xml-core": ["/etc/xml/"]}),
     ("/etc/xml/catalog.old", {"xml-core": ["/etc/xml/"], "docbook-xml": ["/etc/xml/"]}),
     ("/etc/sgml/docbook.cat", {"docbook": ["/etc/sgml/"], "sgml-base": ["/etc/sgml/"]}),

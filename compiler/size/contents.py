@@ -28,7 +28,7 @@ LARGEST_TEXT = 2**16
 """Bytes of the largest script or configuration that is kept."""
 
 ROOM = 16 * 2**20
-"""Bytes of all such texts together."""
+"""Bytes of all such texts together, and of all lists."""
 
 LARGE = 20 * 10**6
 """Bytes of an executable from which on it is asked how well it compresses."""
@@ -69,7 +69,8 @@ def look(served: tuple[str, ...] = ()) -> Look:
 
     What lies below the directories ``served`` is compressed where ``artifacts.*.precompress`` would.
     """
-    room = [ROOM]
+    # Scripts fill the room of an image that has many of them; lists have a room of their own.
+    room = {False: ROOM, True: ROOM}
     left = [MOST_COMPRESSED]
 
     def sink(entry: Entry) -> Sink | None:
@@ -82,9 +83,9 @@ def look(served: tuple[str, ...] = ()) -> Look:
             return None
         if gzips:
             left[0] -= entry.size
-        text = named and entry.size <= min(lists.LARGEST if listed else LARGEST_TEXT, room[0])
+        text = named and entry.size <= min(lists.LARGEST if listed else LARGEST_TEXT, room[listed])
         if text:
-            room[0] -= entry.size
+            room[listed] -= entry.size
         return _Contents(entry.size, text=text, samples=runs and entry.size >= LARGE, gzips=gzips)
 
     return sink

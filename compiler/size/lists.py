@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-CONFIG = "/var/cache/debconf/config.dat"
+QUESTIONS = "/var/cache/debconf/config.dat", "/var/cache/debconf/passwords.dat"
 TEMPLATES = "/var/cache/debconf/templates.dat"
 
 LARGEST = 8 * 2**20
@@ -28,7 +28,7 @@ class Form(NamedTuple):
 
 FORMS = (
     # debconf-devel(7) and Debconf::Format::822: packages own questions, and questions own the texts that they show.
-    Form(re.compile(re.escape(CONFIG)), b"\n\n", re.compile(rb"^Owners: (.+)$", re.MULTILINE)),
+    Form(re.compile("|".join(map(re.escape, QUESTIONS))), b"\n\n", re.compile(rb"^Owners: (.+)$", re.MULTILINE)),
     Form(re.compile(re.escape(TEMPLATES)), b"\n\n", re.compile(rb"^Owners: (.+)$", re.MULTILINE)),
     # apt-mark(8): what was installed because something else needs it.
     Form(re.compile(r"/var/lib/apt/extended_states"), b"\n\n", re.compile(rb"^Package: (\S+)$", re.MULTILINE)),
@@ -50,7 +50,7 @@ def form(path: str) -> Form | None:
 def records(texts: Mapping[str, bytes]) -> dict[str, list[tuple[tuple[str, ...], int]]]:
     """By the path of each list among the texts: each of its records as the names of packages in it, and bytes."""
     found = {path: list(_records(known, text)) for path, text in texts.items() if (known := form(path))}
-    asked_by = dict(_questions(texts.get(CONFIG, b"")))
+    asked_by = {name: owners for path in QUESTIONS for name, owners in _questions(texts.get(path, b""))}
     if TEMPLATES in found:
         found[TEMPLATES] = [
             (tuple(package for question in names for package in asked_by.get(question, ())), size)

@@ -55,6 +55,8 @@ MADE = (
     (r"/etc/ld\.so\.cache$|/var/cache/ldconfig/", ("libc-bin", "musl-utils")),
     # What fc-cache(1) makes.
     (r"/var/cache/fontconfig/", ("fontconfig", "fontconfig-config")),
+    # What update-desktop-database(1) makes.
+    (r"/usr/share/applications/mimeinfo\.cache$", ("desktop-file-utils",)),
     # What mandb(8) makes.
     (r"/var/cache/man/", ("man-db",)),
     # What update-mime-database(1), update-icon-caches(8) and glib-compile-schemas(1) make.
@@ -76,12 +78,15 @@ MADE = (
     (r"/etc/postgresql-common/|/etc/apt/apt\.conf\.d/\S*postgresql$", ("postgresql-common",)),
     # pg_createcluster(1), run when a server is installed
     (r"/(etc|var/lib)/postgresql/(?P<version>\d+)/", ("postgresql-{version}",)),
+    # Named by the scripts of several: the aliases of whichever mail server there is, and ufw's copies of its rules.
+    (r"/etc/aliases(\.db)?$", ("postfix", "exim4-config", "sendmail-bin", "opensmtpd")),
+    (r"/etc/ufw/[a-z0-9]+\.(rules|init)$", ("ufw",)),
     # What pam-auth-update(8) and update-exim4defaults(8) write.
     (r"/etc/pam\.d/common-", ("libpam-runtime",)),
     (r"/etc/default/exim4$", ("exim4-base",)),
     # What aspell-autobuildhash(8) makes for each language, and its kin for all.
     (r"/var/lib/aspell/(?P<aspell>[a-z]+)[._-]", ("aspell-{aspell}",)),
-    (r"/var/lib/[ai]spell/|/var/cache/dictionaries-common/", ("dictionaries-common",)),
+    (r"/(var|usr)/lib/[ai]spell/|/var/cache/dictionaries-common/", ("dictionaries-common",)),
     # What update-xmlcatalog(8) and update-catalog(8) make: a catalogue for each package, and one of all.
     (r"/(etc/xml|var/lib/xml-core)/(?P<xml>[a-z0-9+-]+)", ("{xml}", "xml-core")),
     (r"/(etc/sgml|var/lib/sgml-base)/(?P<sgml>[a-z0-9+-]+)", ("{sgml}", "sgml-base")),
