@@ -417,9 +417,8 @@ def test_records_in_the_lists_of_the_package_manager_are_their_packages(tmp_path
 
     before = parts(tmp_path, "one, two", debian({"base-files": [], "one": []}, lists(b"one")))
     after = parts(tmp_path, "one, two", debian({"base-files": [], "one": [], "two": []}, lists(b"one", b"two")))
-    scripts = {
-        f"/etc/{number}": b"#" * contents.LARGEST_TEXT for number in range(contents.ROOM // contents.LARGEST_TEXT)
-    }
+    full = [contents.LARGEST_TEXT] * (contents.ROOM // contents.LARGEST_TEXT) + [1000] * 70 + [20] * 50
+    scripts = {f"/etc/{number}": b"#" * size for number, size in enumerate(full)}
     crowded = parts(
         tmp_path, "one, two", small_images.layer(scripts), debian({"base-files": [], "one": []}, lists(b"one"))
     )
