@@ -472,6 +472,11 @@ def test_what_a_package_of_debians_makes_is_its_own(path: str, installed: dict[s
     assert after == {**before, owner: before[owner] + 4}
 
 
+def test_a_name_of_nothing_but_signs_of_copies_is_no_trouble(tmp_path: Path) -> None:
+    name = f"/opt/{'~' * 4000}"
+    assert parts(tmp_path, "one", debian({"one": []}, {name: b"1"}))["nobody", name] == 1
+
+
 def test_what_update_alternatives_knows_of_a_link_is_of_what_it_leads_to(tmp_path: Path) -> None:
     installed = {"one": ["/usr/bin/one"]}
     link = Item("/etc/alternatives/tool", kind=tarfile.SYMTYPE, target="/usr/bin/one")

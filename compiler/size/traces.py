@@ -28,7 +28,7 @@ INFO = re.compile(r"^/var/lib/dpkg/info/(?P<name>[a-z0-9.+-]+)(:[a-z0-9]+)?\.[a-
 ALTERNATIVE = re.compile(r"^/var/lib/dpkg/alternatives/(?P<name>[^/]+)$")
 """What update-alternatives(1) knows of a link of this name in /etc/alternatives."""
 
-BESIDE = re.compile(r"(?P<path>.+?)(\.old|-old|\.bak|~|\.pub|\.(dpkg|ucf)-(old|dist))$")
+BESIDE = ".dpkg-old", ".dpkg-dist", ".ucf-old", ".ucf-dist", ".old", "-old", ".bak", "~", ".pub"
 """A copy of a file that was kept when it was written anew, and the public half of a key: whose the file is."""
 
 DEEP = 3
@@ -179,10 +179,15 @@ class Traces:
         unit = UNIT.match(path)
         if unit:
             return next((owner for place in UNITS if (owner := self._listed(self._real(place + unit["name"])))), "")
-        found = self._made(path) or self._linked(path) or self._configured.get(path) or self._told(path)
-        found = found or self._nearest(path)
-        beside = None if found else BESIDE.match(path)
-        return self._listed(beside["path"]) or self._traced(beside["path"]) if beside else found
+        found = self._led_to(path)
+        if found or not path.endswith(BESIDE):
+            return found
+        original = path.removesuffix(next(end for end in BESIDE if path.endswith(end)))
+        return self._listed(original) or self._led_to(original)
+
+    def _led_to(self, path: str) -> str:
+        found = self._made(path) or self._linked(path) or self._configured.get(path)
+        return found or self._told(path) or self._nearest(path)
 
     def _noted(self, path: str) -> str:
         """The package of a file that dpkg has of each."""
