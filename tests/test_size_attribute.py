@@ -440,6 +440,16 @@ def test_what_a_line_of_the_spec_installed_stays_its_own_on_lists_that_later_ste
     assert sizes(after)[name] == sizes(before)[name] + len(HTOP.record)
 
 
+@pytest.mark.parametrize("flavour", ["production", "local"])
+def test_the_flavour_is_that_whose_instructions_the_history_has(flavour: str, tmp_path: Path) -> None:
+    files = {file.path: file.content for file in RESULT.files}
+    texts = {"production": files["Dockerfile"], "local": files["Dockerfile"].replace("COPY motd", "COPY another")}
+    said = ["", *(step.text for step in steps(RESULT.app, texts[flavour]))]
+    path = archives.save(tmp_path / "image.tar", list(usual().values()), said)
+    image = archive.read_path(str(path), "", archive.Options({packages.LOOK: model.keep(packages.wanted)}))
+    assert attribute.report(image, RESULT.app, texts, attribute.Known(base=1), None).flavour == flavour
+
+
 MADE_BY_PACKAGES: tuple[tuple[str, dict[str, list[str]]], ...] = (
     (
         "/var/cache/cracklib/cracklib_dict.pwd",

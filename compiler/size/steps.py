@@ -77,6 +77,19 @@ def steps(app: App, dockerfile: str) -> list[Step]:
 
 def origins(wanted: Sequence[Step], layers: Sequence[Layer], base: int | None) -> list[Origin]:
     """The origin of each layer; ``base`` is the number of the base's layers where somebody knows it."""
+    matched = _matched(wanted, layers, base)
+    if base is None:
+        own = [index for index, number in enumerate(matched) if number is not None]
+        # A builder that describes its layers in other words has made the last ones, one for each step.
+        base = own[0] if own else max(0, len(layers) - len(wanted))
+    return [
+        Origin(base=index < base, step=None if number is None else wanted[number])
+        for index, number in enumerate(_filled(matched, base, len(wanted)))
+    ]
+
+
+def _matched(wanted: Sequence[Step], layers: Sequence[Layer], base: int | None) -> list[int | None]:
+    """The number of the step that the history names for each layer."""
     matched: list[int | None] = [None] * len(layers)
     following = 0
     for index, layer in enumerate(layers):
@@ -87,14 +100,7 @@ def origins(wanted: Sequence[Step], layers: Sequence[Layer], base: int | None) -
             if wanted[number].history.fullmatch(text):
                 matched[index], following = number, number + 1
                 break
-    if base is None:
-        own = [index for index, number in enumerate(matched) if number is not None]
-        # A builder that describes its layers in other words has made the last ones, one for each step.
-        base = own[0] if own else max(0, len(layers) - len(wanted))
-    return [
-        Origin(base=index < base, step=None if number is None else wanted[number])
-        for index, number in enumerate(_filled(matched, base, len(wanted)))
-    ]
+    return matched
 
 
 def _filled(matched: Sequence[int | None], base: int, count: int) -> list[int | None]:
@@ -117,9 +123,9 @@ def fitting(
     app: App, dockerfiles: Mapping[str, str], layers: Sequence[Layer], base: int | None
 ) -> tuple[str, list[Origin]]:
     """The name of that Dockerfile which fits the history of the layers best, and the origin of each layer by it."""
-    candidates = {name: origins(steps(app, text), layers, base) for name, text in dockerfiles.items()}
-    best = max(candidates, key=lambda name: sum(origin.step is not None for origin in candidates[name]))
-    return best, candidates[best]
+    wanted = {name: steps(app, text) for name, text in dockerfiles.items()}
+    best = max(wanted, key=lambda name: sum(number is not None for number in _matched(wanted[name], layers, base)))
+    return best, origins(wanted[best], layers, base)
 
 
 def _lines(text: str) -> Iterator[tuple[str, str]]:
