@@ -44,7 +44,7 @@ def report(directory: Path, spec: str, layers: Sequence[Layer], *, compress: boo
     file = directory / "appos.yaml"
     file.write_text(spec)
     result = pipeline.compile_spec(str(file))
-    looks = {packages.LOOK: model.keep(packages.wanted), contents.LOOK: contents.look()}
+    looks = {packages.LOOK: model.keep(packages.wanted), contents.LOOK: contents.look(advice.served(result.app))}
     saved = archives.save(directory / "image.tar", layers)
     image = archive.read_path(str(saved), "", archive.Options(looks, compress=compress))
     texts = {"production": next(file.content for file in result.files if file.path == "Dockerfile")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 import struct
 from typing import TYPE_CHECKING
@@ -88,6 +89,28 @@ def test_what_a_later_layer_deletes_or_replaces_is_still_paid_for(tmp_path: Path
     }
 
 
+def test_of_small_files_that_are_replaced_only_what_is_known_is_said(tmp_path: Path) -> None:
+    names = [f"/opt/{number}" for number in range(20)]
+    before = layer({**{name: noise(4000) for name in names}, "/opt/less": noise(4001)})
+    found = advice(tmp_path, before, layer({**{name: noise(4000) for name in names}, "/opt/less": b"small"}))[
+        "replaced"
+    ]
+    assert found.bytes == 84_001
+    assert {place.path for place in found.places} == {
+        "/opt/less (layer 1, in layer 2 other content)",
+        *(f"{name} (layer 1, in layer 2)" for name in ("/opt/0", "/opt/1", "/opt/10", "/opt/11")),
+    }
+
+
+def test_image_trim_is_advised_for_what_it_removes(tmp_path: Path) -> None:
+    files = {"/usr/share/locale/de/a.mo": noise(), "/usr/share/man/man1/a.1": noise(seed=2)}
+    others = {"/usr/share/i18n/charmaps/a": noise(seed=3), "/usr/local/share/man/man1/a.1": noise(seed=4)}
+    for kind, place in ("locales", "/usr/share/locale"), ("documentation", "/usr/share"):
+        assert advice(tmp_path, layer({**files, **others}))[kind].todo.endswith(f"; image.trim does in {place}")
+        assert "image.trim" not in advice(tmp_path, layer(others))[kind].todo
+        assert "image.trim" not in advice(tmp_path, layer({**files, **others}), text=spec(trim=True))[kind].todo
+
+
 def test_a_file_in_whose_place_a_link_was_put_is_replaced(tmp_path: Path) -> None:
     found = advice(tmp_path, layer({"/opt/a": noise()}), layer({}, symlinks={"/opt/a": "/opt/b"}))
     assert (found["replaced"].bytes, "deleted" in found) == (SIZE, False)
@@ -112,6 +135,7 @@ def test_equal_files_that_are_written_to_are_not_repeated(tmp_path: Path) -> Non
     ("kind", "path", "other"),
     [
         ("caches", "/var/cache/apk/APKINDEX.1.tar.gz", "/var/cache/fontconfig/1.cache-7"),
+        ("caches", "/var/cache/apt/pkgcache.bin", "/var/cache/cracklib/cracklib_dict.pwd"),
         ("caches", "/var/lib/apt/lists/deb_dists_main", "/var/lib/apt/extended"),
         ("caches", "/root/.cache/pip/http/1", "/root/.config/1"),
         ("caches", "/tmp/left", "/opt/tmp/left"),  # noqa: S108 - a path in an image
@@ -321,16 +345,26 @@ def test_a_program_that_is_small_or_does_not_compress_or_is_nobodys_is_not_told(
         assert "compressible" not in advice(tmp_path, layer(files))
 
 
-def test_texts_that_are_served_uncompressed_are_told_where_it_was_measured(tmp_path: Path) -> None:
-    page = b"<p>text</p>\n" * 20_000
-    files = layer({"/srv/www/index.html": page, "/srv/www/picture.png": noise(), "/opt/index.html": page})
-    found = advice(tmp_path, files, compress=True)["precompress"]
-    assert paths(found) == ["/srv/www/index.html"]
-    assert len(page) * 0.9 < found.bytes < len(page)
-    assert "precompress" not in advice(tmp_path, files)
-    assert "precompress" not in advice(tmp_path, files, text=spec(precompress=True), compress=True)
-    beside = layer({"/srv/www/index.html": page, "/srv/www/index.html.gz": b"small"})
-    assert "precompress" not in advice(tmp_path, beside, compress=True)
+def test_texts_that_are_served_uncompressed_are_told_with_what_gzip_saves(tmp_path: Path) -> None:
+    page, script = b"<p>text</p>\n" * 20_000, noise(2000).hex().encode()
+    files = {"/srv/www/index.html": page, "/srv/www/small.js": script, "/srv/www/tiny.js": b"x" * 1024}
+    others = {"/srv/www/picture.png": bytes(SIZE), "/opt/index.html": page}
+    found = advice(tmp_path, layer({**files, **others}))["precompress"]
+    assert {place.path: place.bytes for place in found.places} == {
+        path: len(files[path]) - len(gzip.compress(files[path], 9))
+        for path in ("/srv/www/index.html", "/srv/www/small.js")
+    }
+    assert found == advice(tmp_path, layer({**files, **others}), compress=True)["precompress"]
+    assert "precompress" not in advice(tmp_path, layer(files), text=spec(precompress=True))
+    assert "precompress" not in advice(
+        tmp_path, layer({"/srv/www/index.html": page, "/srv/www/index.html.gz": b"small"})
+    )
+
+
+def test_texts_are_compressed_up_to_a_bound(tmp_path: Path) -> None:
+    half = bytes(contents.MOST_COMPRESSED // 2)
+    found = advice(tmp_path, layer({f"/srv/www/{number}.txt": half for number in range(3)}))["precompress"]
+    assert len(found.places) == 2
 
 
 def test_copies_that_compression_did_not_make_smaller_are_told(tmp_path: Path) -> None:

@@ -122,10 +122,7 @@ def hidden(ground: Ground) -> Iterator[Advice]:
         elif ground.upgradable(entry):
             upgraded.append(Place(entry.path, entry.size))
         else:
-            before, after = ground.content(entry), ground.content(seen)
-            same = before is not None and after is not None and before.digest and before.digest == after.digest
-            again = "the same content again" if same else "other content"
-            replaced.append(Place(f"{where[:-1]}, in layer {seen.layer} {again})", entry.size))
+            replaced.append(Place(f"{where[:-1]}, in layer {seen.layer}{_again(ground, entry, seen)})", entry.size))
     yield from _advice(
         "deleted",
         "in {n} that a later layer deletes: they stay in the image below it",
@@ -146,6 +143,16 @@ def hidden(ground: Ground) -> Iterator[Advice]:
     )
 
 
+def _again(ground: Ground, entry: Entry, seen: Entry) -> str:
+    """What is known of the content that came in an entry's place: of small files, often nothing."""
+    before, after = ground.content(entry), ground.content(seen)
+    if (entry.kind, entry.size) != (seen.kind, seen.size):
+        return " other content"
+    if not (before and after and before.digest and after.digest):
+        return ""
+    return " the same content again" if before.digest == after.digest else " other content"
+
+
 def initial_data(ground: Ground) -> Iterator[Advice]:
     """What packages made in /var/lib when they were installed, such as a first database, outside of every volume."""
     mounts = tuple(f"{volume.mount}/" for volume in ground.app.volumes)
@@ -164,19 +171,20 @@ def initial_data(ground: Ground) -> Iterator[Advice]:
 
 
 class Pattern(NamedTuple):
-    """Files that are told by where they are."""
+    """Files that are told by where they are; ``trimmed`` is the beginning of those that image.trim removes."""
 
     kind: str
     paths: re.Pattern[str]
     what: str
     todo: str
+    trimmed: str = ""
 
 
 PATTERNS = (
     Pattern(
         "caches",
         re.compile(
-            r"/var/cache/(?!fontconfig/|ldconfig/|man/|debconf/(?!.*-old$))|/var/lib/apt/lists/|/etc/apk/cache/"
+            r"/var/cache/(?!cracklib/|fontconfig/|ldconfig/|man/|debconf/(?!.*-old$))|/var/lib/apt/lists/|/etc/apk/cache/"
             r"|/(var/)?tmp/"
             r"|/(root|home/[^/]+)/\.(cache|npm|m2/repository|gradle/caches|cargo/registry|composer/cache)/"
             r"|(/root)?/go/pkg/mod/cache/|/usr/local/share/\.cache/"
@@ -189,13 +197,15 @@ PATTERNS = (
         "documentation",
         re.compile(r"/usr/(local/)?(share/)?(man|doc|info|gtk-doc|lintian)/(?!(.*/)?(copyright|LICEN[CS]E)[^/]*$)"),
         "in {n} of manuals and documentation; licences are not counted",
-        "delete them in the step that installs them; image.trim does",
+        "delete them in the step that installs them",
+        "/usr/share/",
     ),
     Pattern(
         "locales",
         re.compile(r"/usr/(local/)?share/(locale|i18n)/|/usr/lib/locale/(?!C\.)"),
         "in {n} of translations and locales",
-        "delete those that nothing is set to (LANG, LC_ALL) in the step that installs them; image.trim does",
+        "delete those that nothing is set to (LANG, LC_ALL) in the step that installs them",
+        "/usr/share/locale/",
     ),
     Pattern(
         "tests",
@@ -222,7 +232,10 @@ def patterns(ground: Ground) -> Iterator[Advice]:
     """What its path says about a file."""
     for pattern in PATTERNS:
         places = [Place(path, entry.size) for path, entry in ground.files.items() if pattern.paths.match(path)]
-        yield from _advice(pattern.kind, pattern.what, pattern.todo, places)
+        trims = pattern.trimmed and not ground.app.image.trim
+        trims = trims and any(place.path.startswith(pattern.trimmed) for place in places)
+        todo = f"{pattern.todo}; image.trim does in {pattern.trimmed.rstrip('/')}" if trims else pattern.todo
+        yield from _advice(pattern.kind, pattern.what, todo, places)
 
 
 _CODE = re.compile(
@@ -315,21 +328,19 @@ def compressible(ground: Ground) -> Iterator[Advice]:
     )
 
 
-_TEXTS = re.compile(r".*\.(js|mjs|css|html?|svg|json|xml|txt|wasm|map|webmanifest)$")
+def served(app: App) -> tuple[str, ...]:
+    """Where the files lie that the gateway sends as they are, for the look ``contents``."""
+    roots = {route.root for route in app.routes if route.root}
+    fitting = [a for a in app.artifacts if any(f"{root}/".startswith(f"{a.install}/") for root in roots)]
+    return tuple(f"{artifact.install}/" for artifact in fitting if not artifact.precompress)
 
 
 def uncompressed_assets(ground: Ground) -> Iterator[Advice]:
     """Text that the gateway sends, and has to compress for each client; and copies made in advance that do not pay."""
-    roots = {route.root for route in ground.app.routes if route.root}
-    served = [a for a in ground.app.artifacts if any(f"{root}/".startswith(f"{a.install}/") for root in roots)]
-    bare = [artifact.install for artifact in served if not artifact.precompress]
     places = [
-        Place(path, entry.size - entry.compressed)
+        Place(path, entry.size - content.gzipped)
         for path, entry in ground.files.items()
-        if any(path.startswith(f"{install}/") for install in bare)
-        and _TEXTS.match(path)
-        and f"{path}.gz" not in ground.files
-        and 0 < entry.compressed < entry.size
+        if (content := ground.content(entry)) and 0 < content.gzipped < entry.size and f"{path}.gz" not in ground.files
     ]
     yield from _advice(
         "precompress",

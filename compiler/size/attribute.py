@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from compiler.image import packages as managers
 from compiler.image.model import Entry
-from compiler.size import demand, traces
+from compiler.size import contents, demand, lists, traces
 from compiler.size.report import COMPILER, NOBODY, SHARED, LayerSize, Owner, Part, Report, Share, Stray
 from compiler.size.steps import EXTRA, fitting
 from compiler.values import plain
@@ -125,6 +125,7 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
     rules = tuple(_rules(app))
     links = traces.directory_links(image)
     needed: dict[int, dict[str, tuple[Owner, ...]]] = {}
+    brought = _brought(made_by, states)
     for layer, origin, state, links_count in zip(image.layers, made_by, states, counted, strict=True):
         if id(state) not in needed:
             needed[id(state)] = demand.demand(wanted, state)
@@ -134,9 +135,11 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
             packages={package.name: package for package in state},
             in_base=in_base,
             needed=needed[id(state)],
+            brought=brought,
             rules=rules,
             trims=app.image.trim,
             traced=traces.Traces(state, in_base, links, layer.entries),
+            listed=_listed(layer, state),
         )
         if layer.compressed and not layer.entries:
             nothing = Entry(layer.number, "/", "other", 0, 0, 0, 0, "", layer.compressed)
@@ -147,6 +150,23 @@ def _pieces(image: Image, app: App, made_by: Sequence[Origin], counted: Sequence
                 yield from place.pieces(entry, size)
 
 
+def _brought(made_by: Sequence[Origin], states: Sequence[Sequence[Package]]) -> dict[str, Owner]:
+    """Whose the step was that first had each package: nobody's, unless all that it makes is somebody's."""
+    found: dict[str, Owner] = {}
+    for origin, state in zip(made_by, states, strict=True):
+        owner = origin.step.owner if origin.step else None
+        for package in state:
+            found.setdefault(package.name, owner or NOBODY)
+    return found
+
+
+def _listed(layer: Layer, state: Sequence[Package]) -> dict[str, Sequence[tuple[tuple[str, ...], int]]]:
+    """The records in each list of the package manager's, as names of packages and bytes."""
+    texts = {path: found.text for path, found in layer.found.get(contents.LOOK, {}).items() if lists.form(path)}
+    installed = [((package.name,), package.record) for package in state]
+    return {**lists.records(texts), **dict.fromkeys((*managers.APK, managers.DPKG), installed)}
+
+
 class _Layer(NamedTuple):
     """One layer, and everything that tells whose its entries are."""
 
@@ -155,14 +175,16 @@ class _Layer(NamedTuple):
     packages: Mapping[str, Package]
     in_base: Mapping[str, Package]
     needed: Mapping[str, tuple[Owner, ...]]
+    brought: Mapping[str, Owner]
     rules: Sequence[Rule]
     trims: bool
     traced: traces.Traces
+    listed: Mapping[str, Sequence[tuple[tuple[str, ...], int]]]
 
     def pieces(self, entry: Entry, size: int) -> Iterator[Piece]:
         """Whose the bytes of an entry are; a package manager's list is divided among the packages on it."""
-        if entry.path in (*managers.APK, managers.DPKG) and entry.kind == "file" and not self.origin.base:
-            yield from self._listed(entry, size)
+        if entry.path in self.listed and entry.kind == "file" and not self.origin.base:
+            yield from self._divided(entry, size)
             return
         claim = self._inherited(entry) or self._copied(entry) or self._installed(entry) or self._left(entry, size)
         yield Piece(claim, entry, size, entry.compressed)
@@ -213,7 +235,7 @@ class _Layer(NamedTuple):
         owners = self.needed.get(name, ())
         step = self.origin.step
         if not owners:
-            unasked = COMPILER if name in self.in_base else NOBODY
+            unasked = COMPILER if name in self.in_base else self.brought[name]
             owners = (step.owner if step and step.owner else unasked,)
         several = len(owners) > 1
         return Claim(
@@ -224,15 +246,21 @@ class _Layer(NamedTuple):
             tuple(map(str, owners)) if several else (),
         )
 
-    def _listed(self, entry: Entry, size: int) -> Iterator[Piece]:
+    def _divided(self, entry: Entry, size: int) -> Iterator[Piece]:
+        parts: dict[str, int] = {}
+        for names, count in self.listed[entry.path]:
+            known = [name for name in names if name in self.packages]
+            # What the base has a record of would be on the list without anything else.
+            if known and not self.in_base.keys() & known:
+                parts[known[0]] = parts.get(known[0], 0) + count
         rest, packed, past = size, 0, 0
-        for name, package in self.packages.items():
-            if name in self.in_base or package.record > rest:
+        for name, count in parts.items():
+            if count > rest:
                 continue
-            rest, past = rest - package.record, past + package.record
+            rest, past = rest - count, past + count
             part = entry.compressed * past // size - packed
             packed += part
-            yield Piece(self._package(name), entry, package.record, part)
+            yield Piece(self._package(name), entry, count, part)
         yield Piece(Claim(COMPILER, "file", "package lists"), entry, rest, entry.compressed - packed)
 
 

@@ -146,7 +146,7 @@ def _from_engine(options: Options, app: App, name: str) -> tuple[Image, attribut
 @contextmanager
 def _reading(options: Options, app: App, name: str, total: int | None) -> Iterator[archive.Options]:
     """How to read an image, with a line on the terminal that says how far it has come."""
-    looks = {packages.LOOK: model.keep(packages.wanted), contents.LOOK: contents.look()}
+    looks = {packages.LOOK: model.keep(packages.wanted), contents.LOOK: contents.look(advice.served(app))}
     lasting = options.format in ("markdown", "html")
     compress = options.compressed or lasting or budget.compresses(budget.budget(app))
     with display.progress(name, total) as progress:

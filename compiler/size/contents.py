@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 import zlib
 from typing import TYPE_CHECKING, NamedTuple
+
+from compiler.size import lists
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,13 +28,22 @@ LARGEST_TEXT = 2**16
 """Bytes of the largest script or configuration that is kept."""
 
 ROOM = 16 * 2**20
-"""Bytes of all such texts together."""
+"""Bytes of all such texts together, and of all lists."""
 
 LARGE = 20 * 10**6
 """Bytes of an executable from which on it is asked how well it compresses."""
 
 SAMPLED = 2**17, 2**20
 """Of every so many bytes of it the first so many are compressed, to see that; all of it would take long."""
+
+COMPRESSED = re.compile(r".*\.(html|css|js|mjs|json|svg|txt|xml|wasm|map|webmanifest)")
+"""What ``artifacts.*.precompress`` compresses, by the name."""
+
+LEAST_COMPRESSED = 1024
+"""Bytes that such a file has more of."""
+
+MOST_COMPRESSED = 32 * 2**20
+"""Bytes that are compressed to see what it would save: about a second. Of what else there is, nothing is said."""
 
 _ALLOCATED = 2
 _SYMBOLS, _STRINGS, _NOTHING = 2, 3, 8
@@ -41,28 +53,40 @@ _DEBUGGING = (b".debug", b".zdebug", b".gdb_index", b".stab", b".gnu_debugdata")
 class Content(NamedTuple):
     """What was found of a file.
 
-    A digest of the whole, the bytes of an executable that ``strip`` removes, the text of a script, and what part of its
-    size gzip leaves of a large executable, by samples.
+    A digest of the whole, the bytes of an executable that ``strip`` removes, the text of a script or list, what part of
+    its size gzip leaves of a large executable, by samples, and the bytes that it makes of a text that is served.
     """
 
     digest: bytes
     symbols: int
     text: bytes
     packed: float
+    gzipped: int
 
 
-def look() -> Look:
-    """A look that learns of a file what is worth it: of one of some size, a script or a configuration."""
-    room = [ROOM]
+def look(served: tuple[str, ...] = ()) -> Look:
+    """A look that learns of a file what is worth it: of one of some size, a script, a configuration or a list.
+
+    What lies below the directories ``served`` is compressed where ``artifacts.*.precompress`` would.
+    """
+    # Scripts fill the room of an image that has many of them; lists have a room of their own.
+    room = {False: ROOM, True: ROOM}
+    left = [MOST_COMPRESSED]
 
     def sink(entry: Entry) -> Sink | None:
         runs = bool(entry.mode & 0o111)
-        if entry.size < SMALLEST and not runs and not entry.path.startswith("/etc/"):
+        listed = lists.form(entry.path) is not None
+        named = runs or listed or entry.path.startswith("/etc/")
+        sent = LEAST_COMPRESSED < entry.size <= left[0] and entry.path.startswith(served)
+        gzips = sent and COMPRESSED.fullmatch(entry.path) is not None
+        if entry.size < SMALLEST and not (named or gzips):
             return None
-        text = (runs or entry.path.startswith("/etc/")) and entry.size <= min(LARGEST_TEXT, room[0])
+        if gzips:
+            left[0] -= entry.size
+        text = named and entry.size <= min(lists.LARGEST if listed else LARGEST_TEXT, room[listed])
         if text:
-            room[0] -= entry.size
-        return _Contents(entry.size, text=text, samples=runs and entry.size >= LARGE)
+            room[listed] -= entry.size
+        return _Contents(entry.size, text=text, samples=runs and entry.size >= LARGE, gzips=gzips)
 
     return sink
 
@@ -70,10 +94,14 @@ def look() -> Look:
 class _Contents:
     """Takes a file in pieces; keeps a digest and no more than its two ends."""
 
-    def __init__(self, size: int, *, text: bool, samples: bool) -> None:
+    def __init__(self, size: int, *, text: bool, samples: bool, gzips: bool) -> None:
         self._size = size
         self._text = text
+        self._kept = max(WINDOW, size if text else 0)
         self._samples = _Samples() if samples else None
+        # As `gzip -9` does it, with its header.
+        self._gzip = zlib.compressobj(9, zlib.DEFLATED, 31) if gzips else None
+        self._gzipped = 0
         self._digest = hashlib.sha256(usedforsecurity=False)
         self._head = b""
         self._tail = b""
@@ -84,8 +112,10 @@ class _Contents:
             self._digest.update(piece)
         if self._samples:
             self._samples.update(piece)
-        if len(self._head) < WINDOW:
-            self._head += piece[: WINDOW - len(self._head)]
+        if self._gzip:
+            self._gzipped += len(self._gzip.compress(piece))
+        if len(self._head) < self._kept:
+            self._head += piece[: self._kept - len(self._head)]
         if self._head.startswith(b"\x7fELF"):
             self._tail = (self._tail + piece)[-WINDOW:] if len(piece) < WINDOW else piece[-WINDOW:]
 
@@ -96,7 +126,8 @@ class _Contents:
         symbols = min(sum(strippable(self._head, self._tail, self._size)), self._size) if elf else 0
         text = self._head if self._text and not elf and b"\0" not in self._head else b""
         packed = self._samples.left() if self._samples else 0.0
-        return Content(digest, symbols, text, packed) if digest or symbols or text else None
+        gzipped = self._gzipped + len(self._gzip.flush()) if self._gzip else 0
+        return Content(digest, symbols, text, packed, gzipped) if digest or symbols or text or gzipped else None
 
 
 class _Samples:
