@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import sys
 import tarfile
+import tracemalloc
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,6 +23,7 @@ from tests import archives
 from tests.archives import Item
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from compiler.image.model import Image
@@ -163,6 +167,8 @@ BROKEN = {
     "a layer with a negative size": _oci(_negative()),
     "a layer that is compressed and cut off": _oci(gzip.compress(GOOD)[:-12]),
     "a layer that is compressed and broken": _oci(gzip.compress(GOOD)[:30] + b"broken" * 300),
+    "a layer that begins like zstd": _oci(b"\x28\xb5\x2f\xfd" + b"broken" * 300),
+    "a layer that is compressed with zstd and cut off": _oci(zstandard.ZstdCompressor().compress(GOOD)[:-12]),
     "a layer that is no tar": _oci(b"no tar" * 300),
     "a name that leads out of the archive": archives.tar({"../manifest.json": b"[]"}),
 }
@@ -207,6 +213,66 @@ def test_zstd_takes_a_library_which_is_named(tmp_path: Path, monkeypatch: pytest
     path.write_bytes(_oci(b"\x28\xb5\x2f\xfd" + bytes(600)))
     with pytest.raises(HostError, match="zstd"):
         read(path)
+
+
+ZEROS = 2**27
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda content: gzip.compress(content, mtime=0),
+    "zstd": zstandard.ZstdCompressor().compress,
+}
+
+
+@pytest.mark.parametrize("method", PACKERS)
+def test_a_small_layer_that_unpacks_to_a_large_one_takes_little_memory(method: str, tmp_path: Path) -> None:
+    path = tmp_path / "image.tar"
+    path.write_bytes(_oci(PACKERS[method](archives.layer([Item("/zeros", bytes(ZEROS)), Item("/x", b"1")]))))
+    tracemalloc.start()
+    try:
+        image = read(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert [entry.size for entry in image.entries] == [ZEROS, 1]
+    assert peak < ZEROS * 3 // 4
+
+
+def noise(size: int) -> bytes:
+    """Bytes that cannot be compressed, the same every time."""
+    return hashlib.shake_128(b"noise").digest(size)
+
+
+class Drops:
+    """A stream that gives a few bytes at a time, so that a member may begin anywhere in them."""
+
+    def __init__(self, content: bytes) -> None:
+        self._stream = io.BytesIO(content)
+
+    def read(self, size: int, /) -> bytes:
+        return self._stream.read(min(size, 3))
+
+
+@pytest.mark.parametrize("method", PACKERS)
+def test_a_layer_may_be_compressed_in_parts_and_end_in_padding(method: str) -> None:
+    content = archives.layer([Item("/a", noise(5000)), Item("/x", b"1")])
+    parts = [PACKERS[method](content[start : start + 700]) for start in range(0, len(content), 700)]
+    packed = b"".join(parts) + bytes(1000)
+    found = layer.scan("layer", packed[:512], Drops(packed[512:]), Options())
+    assert (found.tar, found.compressed) == (len(content), len(packed))
+    assert [entry.size for entry in found.entries] == [5000, 1]
+    assert sum(entry.compressed for entry in found.entries) == len(packed)
+
+
+@pytest.mark.parametrize("method", PACKERS)
+def test_what_compresses_well_has_little_of_the_compressed_size(method: str, tmp_path: Path) -> None:
+    one, other = noise(10**6), noise(10**6)[::-1]
+    path = tmp_path / "image.tar"
+    path.write_bytes(
+        _oci(PACKERS[method](archives.layer([Item("/one", one), Item("/z", bytes(10**7)), Item("/other", other)])))
+    )
+    first, zeros, last = (entry.compressed for entry in read(path).entries)
+    assert zeros < 5 * 10**4
+    assert first == pytest.approx(10**6, abs=5 * 10**4)
+    assert last == pytest.approx(10**6, abs=5 * 10**4)
 
 
 def test_a_path_that_comes_twice_in_a_layer_counts_once(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import struct
 import tarfile
 import zlib
 from bisect import bisect_right
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from compiler.errors import HostError
 from compiler.image.model import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from compiler.image.archive import Options
     from compiler.image.model import Look, Sink
@@ -196,49 +197,54 @@ class _Plain:
 
 
 class _Packed:
-    """A layer that is stored compressed."""
+    """A layer that is stored compressed, as one member or several."""
 
     def __init__(self, head: bytes, content: Stream, options: Options) -> None:
         self._head = head
         self._content = content
         self._progress = options.progress
-        self._zstd = head[:4] == ZSTD
+        self._magic = ZSTD if head[:4] == ZSTD else GZIP
+        self._another, self._damage = _zstd() if self._magic == ZSTD else (_Gzip, zlib.error)
         self._unpacker = self._another()
-        self._waiting = b""
+        self._ended = False
         self.position = 0
         self.packed = 0
         self.marks: list[tuple[int, int]] = [(0, 0)]
 
-    def _another(self) -> Any:
-        return _zstd() if self._zstd else zlib.decompressobj(31)
-
     def read(self, size: int) -> bytes:
         """The next piece, at most ``size`` bytes."""
-        while not self._waiting:
-            left: bytes = self._unpacker.unused_data if self._unpacker.eof else b""
-            piece = left or self._next()
-            if not piece:
-                if not self._unpacker.eof:
-                    raise LayerError("a compressed layer ends too early")
-                return b""
-            if self._unpacker.eof:
-                if not piece.startswith((GZIP, ZSTD)):
-                    # What follows the last member is padding.
-                    return b""
-                self._unpacker = self._another()
-            self._waiting = self._unpack(piece)
-            self.marks.append((self.position + len(self._waiting), self.packed))
-        piece, self._waiting = self._waiting[:size], self._waiting[size:]
+        piece = b"" if self._unpacker.eof else self._unpack(b"", size)
+        while not piece and not self._ended:
+            packed = self._following() if self._unpacker.eof else self._next()
+            if packed:
+                piece = self._unpack(packed, size)
+            elif not self._ended:
+                raise LayerError("a compressed layer ends too early")
         self.position += len(piece)
         if self.position > LARGEST:
             raise LayerError(f"a layer of more than {LARGEST // 2**30} GiB")
         return piece
 
-    def _unpack(self, piece: bytes) -> bytes:
-        # The worst bomb grows a thousandfold: what is read at once is small, so that this fits into memory.
-        return bytes(self._unpacker.decompress(piece))
+    def _unpack(self, packed: bytes, size: int) -> bytes:
+        try:
+            return self._unpacker.decompress(packed, size)
+        except self._damage as error:
+            raise LayerError(f"a compressed layer is damaged: {error}") from None
+
+    def _following(self) -> bytes:
+        """What the next member begins with; nothing if the last one has ended."""
+        begun = self._unpacker.unused_data
+        while len(begun) < len(self._magic) and (more := self._next()):
+            begun += more
+        # What follows the last member is padding.
+        self._ended = not begun.startswith(self._magic)
+        if self._ended:
+            return b""
+        self._unpacker = self._another()
+        return begun
 
     def _next(self) -> bytes:
+        self.marks.append((self.position, self.packed))
         piece, self._head = self._head or self._content.read(2**15), b""
         self.packed += len(piece)
         self._progress(len(piece))
@@ -252,15 +258,83 @@ class _Packed:
         return self.packed
 
 
-def _zstd() -> Any:
-    """What unpacks zstd: of Python itself since 3.14, else of a library."""
+class Unpacker(Protocol):
+    """Unpacks one member, as Python's own unpackers do.
+
+    What it was given and has not unpacked yet it keeps: it is given more once nothing comes out any more.
+    """
+
+    @property
+    def eof(self) -> bool:
+        """Whether the member has ended, and all of it came out."""
+
+    @property
+    def unused_data(self) -> bytes:
+        """What was given and follows the member, once that has ended."""
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        """The next bytes, at most so many."""
+
+
+class _Gzip:
+    """Python's own, which hands back what it has not unpacked."""
+
+    def __init__(self) -> None:
+        self._made = zlib.decompressobj(31)
+
+    @property
+    def eof(self) -> bool:
+        return self._made.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._made.unused_data
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        return self._made.decompress(self._made.unconsumed_tail + data, max_length)
+
+
+class _Zstandard:
+    """The library, which cannot be told how much to unpack: it is given little, and what came out too early waits."""
+
+    LITTLE = 2**10
+    """Bytes that make 33 MB at most: a block of 128 KiB takes four."""
+
+    def __init__(self, library: Any) -> None:
+        self._made = library.ZstdDecompressor().decompressobj()
+        self._given = self._ready = memoryview(b"")
+
+    @property
+    def eof(self) -> bool:
+        return self._made.eof and not self._ready
+
+    @property
+    def unused_data(self) -> bytes:
+        return bytes(self._made.unused_data) + bytes(self._given)
+
+    def decompress(self, data: bytes, max_length: int, /) -> bytes:
+        self._given = memoryview(data) if data else self._given
+        out = bytearray()
+        while len(out) < max_length and (self._ready or (self._given and not self._made.eof)):
+            if not self._ready:
+                self._ready = memoryview(self._made.decompress(self._given[: self.LITTLE]))
+                self._given = self._given[self.LITTLE :]
+            wanted = max_length - len(out)
+            out += self._ready[:wanted]
+            self._ready = self._ready[wanted:]
+        return bytes(out)
+
+
+def _zstd() -> tuple[Callable[[], Unpacker], type[Exception]]:
+    """What unpacks zstd, and what it raises: of Python itself since 3.14, else of a library."""
     for name in ("compression.zstd", "zstandard"):
         try:
-            module = importlib.import_module(name)
+            module: Any = importlib.import_module(name)
         except ImportError:
             continue
-        made = module.ZstdDecompressor()
-        return made.decompressobj() if name == "zstandard" else made
+        if name == "zstandard":
+            return partial(_Zstandard, module), module.ZstdError
+        return module.ZstdDecompressor, module.ZstdError
     raise HostError("a layer is compressed with zstd, and no library for that is here", "pip install zstandard")
 
 
@@ -286,7 +360,7 @@ def scan(name: str, head: bytes, content: Stream, options: Options) -> Scan:
                 _take(member, what, read, options.looks)
             while stream.read(PIECE):
                 pass
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise LayerError(f"{name} is not a layer that can be read: {error}") from None
     total = stream.close()
     entries = read.entries if total is None else list(_shared_out(read, stream.marks, stream.position))
