@@ -129,9 +129,11 @@ def deliver(text: str, path: str) -> None:
     if not path:
         sys.stdout.write(text)
         return
+    # A name in an image may be any bytes; those that are no UTF-8 are shown as on stdout.
+    content = text.encode("utf-8", "backslashreplace")
     try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        with open(path, "wb") as file:
+            file.write(content)
     except OSError as error:
         raise HostError(f"{path}: {error.strerror or error}") from None
 

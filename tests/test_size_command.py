@@ -272,6 +272,18 @@ def test_a_report_can_go_to_a_file(project: Path) -> None:
     assert appos("size", "image.tar", "-o", "no/such/place", cwd=project).status == 3
 
 
+@pytest.mark.parametrize("form", ["human", "json", "markdown", "html"])
+def test_a_name_that_is_no_utf_8_goes_to_a_file_as_to_the_terminal(form: str, project: Path) -> None:
+    archives.save(project / "odd.tar", [[Item("/odd-\udcff\udcfe", b"o" * 90000)]])
+    shown = appos("size", "odd.tar", "--format", form, cwd=project)
+    written = appos("size", "odd.tar", "--format", form, "-o", "report", cwd=project)
+    assert (shown.status, written.status, written.out, written.err) == (0, 0, "", "")
+    text = (project / "report").read_text(encoding="utf-8")
+    assert text == shown.out
+    if form == "json":
+        assert json.loads(text)["nobody"][0]["path"] == "/odd-\udcff\udcfe"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
