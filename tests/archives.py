@@ -113,6 +113,17 @@ def tar(files: Mapping[str, bytes | str]) -> bytes:
     return layer(items)
 
 
+def lay_out(directory: Path, files: Mapping[str, bytes | str]) -> None:
+    """The same files as a directory."""
+    for name, content in files.items():
+        path = directory / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, str):
+            path.symlink_to(content)
+        else:
+            path.write_bytes(content)
+
+
 def save(path: Path, layers: Sequence[Iterable[Item]], said: Sequence[str] = (), layout: str = "new") -> Path:
     """Write an archive with these layers, each with what the history says of it."""
     tars = [layer(items) for items in layers]

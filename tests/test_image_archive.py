@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import json
 import sys
 import tarfile
+import tempfile
 import tracemalloc
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import zstandard
@@ -24,7 +27,6 @@ from tests.archives import Item
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from compiler.image.model import Image
 
@@ -76,10 +78,7 @@ def test_every_layout_is_read_alike(layout: str, tmp_path: Path) -> None:
 
 def test_a_directory_in_the_layout_of_oci_and_a_compressed_archive_are_read_alike(tmp_path: Path) -> None:
     files = archives.blobs([archives.layer(items) for items in LAYERS], ["one", "two", "three"], "oci")
-    for name, content in files.items():
-        path = tmp_path / "layout" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    archives.lay_out(tmp_path / "layout", files)
     packed = tmp_path / "image.tar.gz"
     packed.write_bytes(gzip.compress(archives.tar(files)))
     assert _seen(read(tmp_path / "layout")) == _seen(read(packed))
@@ -170,6 +169,10 @@ BROKEN = {
     "a layer that begins like zstd": _oci(b"\x28\xb5\x2f\xfd" + b"broken" * 300),
     "a layer that is compressed with zstd and cut off": _oci(zstandard.ZstdCompressor().compress(GOOD)[:-12]),
     "a layer that is no tar": _oci(b"no tar" * 300),
+    "a manifest without an end": archives.tar({"manifest.json": b"[" * 10**5}),
+    "a layer with a name that is two lines": archives.tar(
+        {"manifest.json": b'[{"Config": "c", "Layers": ["a\\nb"]}]', "c": b'{"rootfs": {"diff_ids": ["d"]}}'}
+    ),
     "a name that leads out of the archive": archives.tar({"../manifest.json": b"[]"}),
 }
 
@@ -182,6 +185,44 @@ def test_what_cannot_be_read_is_said_in_a_line(what: str, tmp_path: Path) -> Non
         read(path)
     assert caught.value.exit_code == 3
     assert "\n" not in caught.value.message
+
+
+INDEX = b'{"manifests": [{"digest": "sha256:%s"}]}' % (b"a" * 64)
+LAID_OUT_BADLY = {
+    "a list": {"index.json": b"[1]"},
+    "a number of manifests": {"index.json": b'{"manifests": 5}'},
+    "a digest that is a number": {"index.json": b'[{"digest": 5}]'},
+    "a digest in an index that is a number": {"index.json": b'{"manifests": [{"digest": 5}]}'},
+    "an index without an end": {"index.json": b'{"manifests": ' + b"[" * 10**5},
+    "a manifest that is a list": {"index.json": INDEX, f"blobs/sha256/{'a' * 64}": b"[1]"},
+    "a manifest with a layer that is a number": {"index.json": INDEX, f"blobs/sha256/{'a' * 64}": b'{"layers": [5]}'},
+    "a manifest that is damaged zstd": {"index.json": INDEX, f"blobs/sha256/{'a' * 64}": b"\x28\xb5\x2f\xfd" * 300},
+    "nothing": {},
+}
+
+
+@pytest.mark.parametrize("what", LAID_OUT_BADLY)
+def test_a_directory_that_cannot_be_read_is_said_in_a_line(what: str, tmp_path: Path) -> None:
+    archives.lay_out(tmp_path, LAID_OUT_BADLY[what])
+    with pytest.raises(ArchiveError) as caught:
+        read(tmp_path)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("said", [None, 5, ["RUN"], {}])
+def test_a_step_that_is_no_text_is_refused_unless_it_is_left_out(said: Any, tmp_path: Path) -> None:
+    path = archives.save(tmp_path / "image.tar", LAYERS[:1], [said])
+    if said is None:
+        assert [found.created_by for found in read(path).layers] == [""]
+    else:
+        with pytest.raises(ArchiveError):
+            read(path)
+
+
+@pytest.mark.parametrize("first", ["[id].js", "{id}.js"])
+def test_a_layer_may_begin_with_a_name_that_looks_like_json(first: str, tmp_path: Path) -> None:
+    image = read(archives.save(tmp_path / "image.tar", [[Item(first, b"1" * 5000)]]))
+    assert [(entry.path, entry.size) for entry in image.entries] == [(f"/{first}", 5000)]
 
 
 def test_a_stream_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -323,3 +364,50 @@ def test_no_broken_archive_is_a_bug(data: st.DataObject) -> None:
     with suppress(HostError):
         image = archive.read_stream(io.BytesIO(bytes(content)), "image", Options())
         assert all(entry.size >= 0 and entry.path.startswith("/") for entry in image.entries)
+
+
+JSON = st.recursive(
+    st.sampled_from([None, True, -1, 0, 1.5, float("inf"), "", "a", "a\n", "sha256:a", "../x"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["digest", "layers", "x"]), inner),
+    max_leaves=4,
+)
+
+
+def _changed(data: st.DataObject, value: Any) -> Any:
+    """The value with something else in a place of it."""
+    if not value or not isinstance(value, dict | list) or data.draw(st.integers(0, 4)) == 0:
+        return data.draw(JSON)
+    if isinstance(value, list):
+        index = data.draw(st.integers(0, len(value) - 1))
+        return [*value[:index], _changed(data, value[index]), *value[index + 1 :]]
+    key = data.draw(st.sampled_from(sorted(value)))
+    return value | {key: _changed(data, value[key])}
+
+
+def _read_as_far_as_possible(path: Path) -> Image | ArchiveError:
+    try:
+        return read(path)
+    except ArchiveError as error:
+        return error
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_no_description_of_another_shape_is_a_bug(data: st.DataObject) -> None:
+    files = archives.blobs([archives.layer(LAYERS[1])] * 2, ["?"] * 2, data.draw(st.sampled_from(LAYOUTS)))
+    texts = [name for name, content in files.items() if content[:1] in (b"{", b"[")]
+    for name in data.draw(st.lists(st.sampled_from(texts), min_size=1, max_size=2)):
+        changed = _changed(data, json.loads(files[name]))
+        # What is no object or list is not even taken for a description.
+        files[name] = json.dumps(changed if isinstance(changed, dict | list) else [changed]).encode()
+    with tempfile.TemporaryDirectory() as directory:
+        archives.lay_out(Path(directory, "layout"), files)
+        Path(directory, "image.tar").write_bytes(archives.tar(files))
+        for name in ("layout", "image.tar"):
+            found = _read_as_far_as_possible(Path(directory, name))
+            if isinstance(found, ArchiveError):
+                assert "\n" not in found.message
+                continue
+            of_layers = [text for layer in found.layers for text in (layer.digest, layer.diff_id, layer.created_by)]
+            assert all(isinstance(text, str) for text in (*found.names, found.id, *of_layers))
+            assert found.labels.get("x") is None

@@ -11,17 +11,21 @@ import os
 import re
 import tarfile
 import zlib
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from contextlib import contextmanager
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from compiler.errors import HostError
 from compiler.image.layer import GZIP, ZSTD, Header, LayerError, Scan, contents, scan
 from compiler.image.model import Image, Layer
+from compiler.report import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from compiler.image.layer import Stream
     from compiler.image.model import Look
+
+T = TypeVar("T")
 
 PIECE = 2**18
 LARGEST_TEXT = 8 * 2**20
@@ -37,7 +41,10 @@ SUFFIXES = (".tar", ".tar.gz", ".tgz")
 
 
 class ArchiveError(HostError):
-    """What was given is no image that can be read."""
+    """What was given is no image that can be read; the message is a line, whatever names it tells."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(printable(message), hint)
 
 
 class Options(NamedTuple):
@@ -61,8 +68,8 @@ class _Blobs:
             return json.loads(self.texts[self.resolve(name)])
         except KeyError:
             raise ArchiveError(f"the image has no {name}", "is the archive complete?") from None
-        except ValueError:
-            raise ArchiveError(f"{name} of the image is not JSON") from None
+        except (ValueError, RecursionError):
+            raise ArchiveError(f"{name} of the image is not JSON that can be read") from None
 
     def resolve(self, name: str) -> str:
         for _ in self.aliases:
@@ -142,19 +149,27 @@ def _directory(path: str, options: Options) -> _Blobs:
     blobs = _Blobs()
     _file(path, "index.json", blobs, options)
     seen: set[str] = set()
-    waiting = [item.get("digest", "") for item in blobs.text("index.json").get("manifests", ())]
+    waiting = _led_to(blobs.text("index.json"), path)
     while waiting:
-        digest = waiting.pop()
-        if digest in seen:
+        place = waiting.pop()
+        if place in seen:
             continue
-        seen.add(digest)
-        _file(path, _place(digest), blobs, options)
-        if _place(digest) in blobs.texts:
-            found = blobs.text(_place(digest))
-            items = [*found.get("manifests", ()), *found.get("layers", ())]
-            items += [found["config"]] if isinstance(found.get("config"), dict) and "digest" in found["config"] else []
-            waiting += [item["digest"] for item in items]
+        seen.add(place)
+        _file(path, place, blobs, options)
+        if place in blobs.texts:
+            waiting += _led_to(blobs.text(place), path)
     return blobs
+
+
+def _led_to(found: Any, name: str) -> list[str]:
+    """Where the files are that an index or a manifest names; what is neither names none."""
+    if not isinstance(found, dict):
+        return []
+    with _sense(name):
+        items = [*(found.get("manifests") or ()), *(found.get("layers") or ())]
+        config = found.get("config")
+        items += [config] if isinstance(config, dict) and "digest" in config else []
+        return [_place(item["digest"]) for item in items]
 
 
 def _file(directory: str, name: str, blobs: _Blobs, options: Options) -> None:
@@ -169,15 +184,16 @@ def _file(directory: str, name: str, blobs: _Blobs, options: Options) -> None:
 
 def _blob(name: str, content: Stream, size: int, blobs: _Blobs, options: Options) -> None:
     head = content.read(512)
-    if head.lstrip()[:1] in (b"{", b"["):
+    # Any name may come first in a layer, such as one that begins as JSON does.
+    if head[257:262] == b"ustar" or head == bytes(512) or head[:2] == GZIP or head[:4] == ZSTD:
+        if len(blobs.scans) >= MOST_LAYERS:
+            raise LayerError(f"more than {MOST_LAYERS} layers")
+        blobs.scans[name] = scan(name, head, content, options)
+    elif head.lstrip()[:1] in (b"{", b"["):
         if size > LARGEST_TEXT or len(blobs.texts) >= MOST_TEXTS:
             raise LayerError(f"{name} is too large for a description of an image ({size} bytes)")
         blobs.texts[name] = head + content.read(size)
         options.progress(size)
-    elif head[257:262] == b"ustar" or head == bytes(512) or head[:2] == GZIP or head[:4] == ZSTD:
-        if len(blobs.scans) >= MOST_LAYERS:
-            raise LayerError(f"more than {MOST_LAYERS} layers")
-        blobs.scans[name] = scan(name, head, content, options)
 
 
 def _place(digest: str) -> str:
@@ -187,19 +203,35 @@ def _place(digest: str) -> str:
 
 
 def _image(blobs: _Blobs, name: str, chosen: str) -> Image:
-    try:
+    with _sense(name):
         made = _docker(blobs, chosen) if "manifest.json" in blobs.texts else _oci(blobs, chosen)
         config_name, layers, names = made
         config = blobs.text(config_name)
-        return Image(
+        image = Image(
             name=name,
             id=_digest(config_name),
-            names=tuple(names),
+            names=tuple(_a(str, tag) for tag in names),
             config=config,
             layers=tuple(_layers(blobs, config, layers)),
         )
+        _a(dict, image.labels)
+        return image
+
+
+@contextmanager
+def _sense(name: str) -> Iterator[None]:
+    """What is written of an image is taken for what it should be; ArchiveError where it is something else."""
+    try:
+        yield
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise ArchiveError(f"{name}: its description makes no sense ({error!r})") from None
+
+
+def _a(kind: type[T], value: Any) -> T:
+    """The value, if it is of this kind; TypeError otherwise."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{value!r:.40} is no {kind.__name__}")
+    return value
 
 
 def _docker(blobs: _Blobs, chosen: str) -> tuple[str, list[str], list[str]]:
@@ -259,7 +291,8 @@ def _layers(blobs: _Blobs, config: Mapping[str, Any], names: Sequence[str]) -> I
     diff_ids = config["rootfs"]["diff_ids"]
     if len(diff_ids) != len(names):
         raise ArchiveError(f"the image names {len(names)} layers and describes {len(diff_ids)}")
-    said = [step.get("created_by", "") for step in config.get("history") or () if not step.get("empty_layer")]
+    texts = [step.get("created_by") for step in config.get("history") or () if not step.get("empty_layer")]
+    said = ["" if text is None else _a(str, text) for text in texts]
     said = said if len(said) == len(names) else [""] * len(names)
     for index, (name, diff_id) in enumerate(zip(names, diff_ids, strict=True)):
         scanned = blobs.scans.get(blobs.resolve(name))
@@ -268,7 +301,7 @@ def _layers(blobs: _Blobs, config: Mapping[str, Any], names: Sequence[str]) -> I
         yield Layer(
             number=index,
             digest=_digest(name),
-            diff_id=diff_id,
+            diff_id=_a(str, diff_id),
             created_by=said[index],
             tar=scanned.tar,
             compressed=scanned.compressed,
