@@ -252,15 +252,61 @@ def test_a_new_measurement_is_heeded_at_once(project: Path) -> None:
     assert not warning(project)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", '{"version": 2}', '{"version": 1, "production": {}}', "<<<<<<< HEAD"]
-)
-def test_numbers_that_make_no_sense_say_nothing(text: str, project: Path) -> None:
-    assert numbers.parse(text) == {}
+KEPT = '{"version": 1, "production": {"base": "alpine:3.24", "uncompressed": %s, "compressed": null, %s}}'
+REST = '"shares": {}, "packages": {}, "asked": {}'
+SENSELESS = {
+    "nothing": "",
+    "an end": "{",
+    "a list": "[]",
+    "no version": "{}",
+    "another version": '{"version": 2}',
+    "no numbers": '{"version": 1, "production": {}}',
+    "a merge": "<<<<<<< HEAD",
+    "no end": '{"version":' + "[" * 10**5,
+    "infinity": KEPT % ("1e999", REST),
+    "less than nothing": KEPT % ("-1", REST),
+    "too many digits to write": KEPT % ("9" * 4300, '"shares": {}, "packages": {"curl": 1}, "asked": {"x": ["y"]}'),
+    "a text": KEPT % ('"many"', REST),
+}
+
+
+@pytest.mark.parametrize("what", SENSELESS)
+def test_numbers_that_make_no_sense_say_nothing(what: str, project: Path) -> None:
+    assert numbers.parse(SENSELESS[what]) == {}
     (project / "build").mkdir()
-    (project / "build" / "size.json").write_text(text)
+    (project / "build" / "size.json").write_text(SENSELESS[what])
     spec(project, "1B")
+    assert appos(cwd=project).status == 0
     assert not warning(project)
+
+
+@pytest.mark.parametrize("what", SENSELESS)
+def test_numbers_that_make_no_sense_are_told_and_not_written_over(what: str, project: Path) -> None:
+    file = project / "build" / "size.json"
+    file.parent.mkdir()
+    file.write_text(SENSELESS[what])
+    spec(project, "1MB")
+    checked = appos("size", "image.tar", "--check", cwd=project)
+    assert checked.status == 0
+    assert checked.err.startswith("warning: the numbers kept in build/size.json cannot be read: ")
+    kept = appos("size", "image.tar", "--keep", cwd=project)
+    assert (kept.status, kept.out) == (3, "")
+    assert "build/size.json cannot be read" in kept.err
+    assert file.read_text() == SENSELESS[what]
+    assert appos("size", "image.tar", cwd=project).err == ""
+    file.unlink()
+    assert appos("size", "image.tar", "--keep", cwd=project).status == 0
+
+
+def test_numbers_of_a_revision_that_make_no_sense_are_told(project: Path) -> None:
+    git(project, "init", "-q", "-b", "trunk")
+    (project / "build").mkdir()
+    (project / "build" / "size.json").write_text("<<<<<<< HEAD")
+    git(project, "add", "build/size.json")
+    git(project, "commit", "-q", "-m", "merged badly")
+    found = appos("size", "image.tar", "--against", "trunk", cwd=project)
+    assert found.status == 3
+    assert "build/size.json of trunk cannot be read" in found.err
 
 
 def test_a_report_can_go_to_a_file(project: Path) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from compiler.image.model import Image
     from compiler.model import App
     from compiler.pipeline import Result
+    from compiler.size.numbers import Numbers
     from compiler.size.report import Report
 
 
@@ -73,14 +74,16 @@ def _run(options: Options, result: Result) -> int:
         )
         return SpecError.exit_code
     directory = os.path.dirname(options.file) or "."
-    file = os.path.join(directory, numbers.path(app))
+    file = os.path.normpath(os.path.join(directory, numbers.path(app)))
+    if options.keep:
+        # What cannot be read is not written over; better known before the image is read.
+        _kept(file)
     report = _compared(options, result, measured(options, result, options.image), file)
     report = report._replace(over=budget.over(report))
     if options.keep:
         with suppress(OSError):
             os.makedirs(os.path.dirname(file), exist_ok=True)
-        earlier = numbers.parse(_text(file))
-        commands.deliver(numbers.render(earlier | {report.flavour: numbers.of(report, app)}), file)
+        commands.deliver(numbers.render(_kept(file) | {report.flavour: numbers.of(report, app)}), file)
     short = options.check and options.format == "human"
     text = budget.verdict(report) if short else FORMATS[options.format](report)
     commands.deliver(text, options.output)
@@ -94,7 +97,7 @@ def _compared(options: Options, result: Result, report: Report, file: str) -> Re
     app, reference = result.app, options.against
     directory = os.path.dirname(options.file) or "."
     if not reference:
-        before = numbers.parse(_text(file)).get(report.flavour) if options.check else None
+        before = _kept_if_possible(file).get(report.flavour) if options.check else None
         name = numbers.path(app)
     elif archive.local_path(reference) is None and compared.revision(directory, reference):
         name, before = reference, compared.kept(directory, reference, numbers.path(app), report.flavour)
@@ -153,9 +156,24 @@ def _reading(options: Options, app: App, name: str, total: int | None) -> Iterat
         yield archive.Options(looks, compress, progress)
 
 
-def _text(path: str) -> str:
+def _kept(file: str) -> dict[str, Numbers]:
+    """The numbers of each flavour that were kept last; HostError if they are there and cannot be read."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return file.read()
-    except (OSError, ValueError):
-        return ""
+        with open(file, encoding="utf-8") as opened:
+            return numbers.read(opened.read())
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except OSError as error:
+        raise HostError(f"{file}: {error.strerror or error}") from None
+    except ValueError as error:
+        hint = "finish the merge that left it so, or remove it: --keep writes it anew"
+        raise HostError(f"the numbers kept in {file} cannot be read: {error}", hint) from None
+
+
+def _kept_if_possible(file: str) -> dict[str, Numbers]:
+    """The same, with a warning in place of the error: an image can be checked without knowing what grew."""
+    try:
+        return _kept(file)
+    except HostError as error:
+        sys.stderr.write(commands.refusal(error).replace("error:", "warning:", 1))
+        return {}

@@ -24,7 +24,10 @@ def kept(directory: str, reference: str, path: str, flavour: str) -> numbers.Num
     done = _git(directory, "show", f"{revision(directory, reference)}:./{path}")
     if done is None or done.returncode != 0:
         raise HostError(f"{reference} has no {path}", "appos-compile size --keep writes it: commit it with the change")
-    found = numbers.parse(done.stdout)
+    try:
+        found = numbers.read(done.stdout)
+    except ValueError as error:
+        raise HostError(f"{path} of {reference} cannot be read: {error}") from None
     if flavour not in found:
         raise HostError(f"{path} of {reference} has no numbers of the {flavour} image", "it was not measured there")
     return found[flavour]

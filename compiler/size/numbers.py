@@ -83,14 +83,24 @@ def render(kept: Mapping[str, Numbers]) -> str:
     return json.dumps(document, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
 
 
-def parse(text: str) -> dict[str, Numbers]:
-    """The numbers of each flavour; none where the text makes no sense, such as in the middle of a merge."""
+def read(text: str) -> dict[str, Numbers]:
+    """The numbers of each flavour; ValueError where the text makes no sense, such as in the middle of a merge."""
     try:
         document = json.loads(text)
         if document["version"] != VERSION:
-            return {}
+            raise ValueError(f"it is of version {document['version']!r:.20}, not {VERSION}")
         return {flavour: _numbers(data) for flavour, data in document.items() if flavour != "version"}
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON from line {error.lineno} on") from None
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is not what was written ({error!r:.80})") from None
+
+
+def parse(text: str) -> dict[str, Numbers]:
+    """The numbers of each flavour; none where the text makes no sense."""
+    try:
+        return read(text)
+    except ValueError:
         return {}
 
 
@@ -98,12 +108,19 @@ def _numbers(data: Any) -> Numbers:
     compressed = data["compressed"]
     return Numbers(
         base=str(data["base"]),
-        uncompressed=int(data["uncompressed"]),
-        compressed=None if compressed is None else int(compressed),
-        shares={str(name): int(size) for name, size in data["shares"].items()},
-        packages={str(name): int(size) for name, size in data["packages"].items()},
+        uncompressed=_bytes(data["uncompressed"]),
+        compressed=None if compressed is None else _bytes(compressed),
+        shares={str(name): _bytes(size) for name, size in data["shares"].items()},
+        packages={str(name): _bytes(size) for name, size in data["packages"].items()},
         asked={str(name): tuple(map(str, words)) for name, words in data["asked"].items()},
     )
+
+
+def _bytes(count: Any) -> int:
+    """A number of bytes, as it was written; with others, such as infinity, nobody can count."""
+    if not isinstance(count, int) or not 0 <= count < 2**63:
+        raise TypeError(f"{count!r:.20} bytes")
+    return count
 
 
 def against(name: str, before: Numbers, now: Numbers) -> Against:
