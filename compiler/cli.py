@@ -39,11 +39,20 @@ FILE = click.option("-f", "--file", metavar="FILE", type=click.Path(), help="The
 ENGINE = click.option(
     "--engine", type=click.Choice(("docker", "podman")), help="The engine; otherwise the first that answers."
 )
-IMAGE = click.argument("image", required=False, default="", metavar="[IMAGE|ARCHIVE]")
 LOCAL = click.option(
     "--local", is_flag=True, help="The image is made from Dockerfile.local; otherwise its history tells."
 )
 PRODUCTION = click.option("--production", is_flag=True, help="The image is made from Dockerfile.")
+
+
+def _image_name(_: click.Context, __: click.Parameter, given: str) -> str:
+    """The name of an image, an archive or a revision, none of which an engine or git could take for an option."""
+    if given.startswith("-"):
+        raise click.BadParameter(f"'{given}' begins with -, as no image does; a file of that name is './{given}'.")
+    return given
+
+
+IMAGE = click.argument("image", required=False, default="", metavar="[IMAGE|ARCHIVE]", callback=_image_name)
 
 
 class _Commands(click.Group):
@@ -376,6 +385,7 @@ def lock(options: commands.Options, /, **given: Any) -> int:
     "--against",
     default="",
     metavar="REF",
+    callback=_image_name,
     help="Show what grew since another image or archive, or since the numbers kept in a git revision.",
 )
 @click.option("--keep", is_flag=True, help="Write the numbers to size.json in the output directory, to be committed.")
@@ -400,8 +410,11 @@ def size(options: commands.Options, /, **given: Any) -> int:
     Exit status: 0 fine; 1 over the budget; 2 the spec has problems, or no budget
     to check; 3 no engine, no such image, or an archive that cannot be read.
     """
+    from compiler.image import archive
     from compiler.size import command
 
+    if given["build"] and given["image"] and archive.local_path(given["image"]) is not None:
+        raise click.UsageError(f"--build makes an image, and {given['image']} is an archive: leave one out")
     flavours = tuple(name for name in ("production", "local") if given.pop(name))
     file = given.pop("file") or options.file
     return command.run(command.Options(file=file, color=options.color, flavours=flavours, **given))

@@ -338,6 +338,10 @@ def test_a_name_that_is_no_utf_8_goes_to_a_file_as_to_the_terminal(form: str, pr
         (("./missing",), 3, "there is no such file"),
         (("appos.yaml",), 3, "cannot be read as an image"),
         (("image.tar", "--engine", "lxc"), 64, "lxc"),
+        (("--", "--help"), 64, "'--help' begins with -"),
+        (("--", "-x.tar"), 64, "'./-x.tar'"),
+        (("image.tar", "--against=--help"), 64, "'--help' begins with -"),
+        (("image.tar", "--build"), 64, "image.tar is an archive"),
         (("image.tar", "-f", "missing.yaml"), 3, "missing.yaml"),
     ],
 )
