@@ -85,6 +85,17 @@ def test_a_directory_in_the_layout_of_oci_and_a_compressed_archive_are_read_alik
     assert archive.local_path(f"oci:{tmp_path / 'layout'}") == str(tmp_path / "layout")
 
 
+def test_a_directory_is_meant_by_its_path_or_if_it_holds_an_image(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    archives.lay_out(tmp_path / "image", {"index.json": b"{}"})
+    archives.lay_out(tmp_path / "v1", {"readme": b"no image"})
+    assert [archive.local_path(name) for name in ("image", "v1", "./v1", "v2", "oci:v1")] == [
+        *("image", None, "./v1", None, "v1")
+    ]
+
+
 def test_layers_that_are_one_file_in_the_archive_are_two_layers(tmp_path: Path) -> None:
     image = read(archives.save(tmp_path / "image.tar", [LAYERS[2], LAYERS[2]], layout="old"))
     assert [entry.layer for entry in image.entries] == [0, 1]

@@ -351,6 +351,33 @@ def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], status: int, sa
     assert said in found.err
 
 
+def test_a_reference_that_is_neither_a_revision_nor_an_image_is_called_so(project: Path) -> None:
+    arguments = ("size", "image.tar", "--against", "orgin/trunk")
+    said = "error: orgin/trunk is neither a revision (%s"
+    outside = appos(*arguments, cwd=project)
+    assert (outside.status, outside.out) == (3, "")
+    assert outside.err.startswith(said % "not a git repository")
+    git(project, "init", "-q", "-b", "trunk")
+    inside = appos(*arguments, cwd=project)
+    assert inside.err.startswith(said % "git knows none of that name) nor an image that can be read (")
+    assert "git fetch" in inside.err
+    # Neither git nor an engine's client is on the path.
+    without = process(*arguments, cwd=project, env={"PATH": str(project)})
+    assert without.err.startswith(said % "git is not installed")
+
+
+def test_a_directory_is_not_taken_for_the_revision_whose_name_it_has(project: Path) -> None:
+    git(project, "init", "-q", "-b", "trunk")
+    assert appos("size", "image.tar", "--keep", cwd=project).status == 0
+    git(project, "add", "build/size.json")
+    git(project, "commit", "-q", "-m", "measured")
+    (project / "trunk").mkdir()
+    assert appos("size", "image.tar", "--against", "trunk", cwd=project).status == 0
+    refused = appos("size", "image.tar", "--against", "./trunk", cwd=project)
+    assert refused.status == 3
+    assert "index.json" in refused.err
+
+
 def test_an_engine_that_is_away_is_said(project: Path) -> None:
     # No client is on the path, so none can be asked.
     found = process("size", cwd=project, env={"PATH": str(project)})

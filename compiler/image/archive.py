@@ -80,12 +80,16 @@ class _Blobs:
 
 
 def local_path(given: str) -> str | None:
-    """The file or directory that ``given`` names, or None where it is the name of an image."""
+    """The file or directory that ``given`` names, or None where it is the name of an image.
+
+    A directory whose name may be an image's, or a revision's, is meant only if there is an image in it.
+    """
     for prefix in PREFIXES:
         if given.startswith(prefix):
             return given.removeprefix(prefix)
     named = given.startswith((".", "/")) or given.endswith(SUFFIXES)
-    return given if named or os.path.exists(given) else None
+    there = os.path.join(given, "index.json") if os.path.isdir(given) else given
+    return given if named or os.path.exists(there) else None
 
 
 def read_path(path: str, name: str, options: Options) -> Image:

@@ -102,9 +102,22 @@ def _compared(options: Options, result: Result, report: Report, file: str) -> Re
     elif archive.local_path(reference) is None and compared.revision(directory, reference):
         name, before = reference, compared.kept(directory, reference, numbers.path(app), report.flavour)
     else:
-        other = measured(options._replace(build=False), result, reference)
-        name, before = reference, numbers.of(other, app)
+        name, before = reference, numbers.of(_other(options, result, directory), app)
     return report._replace(against=numbers.against(name, before, numbers.of(report, app))) if before else report
+
+
+def _other(options: Options, result: Result, directory: str) -> Report:
+    """The image to compare with; HostError says so where the name is no image's and no revision's either."""
+    reference = options.against
+    try:
+        return measured(options._replace(build=False), result, reference)
+    except HostError as error:
+        if archive.local_path(reference) is not None:
+            raise
+        reason, hint = compared.unknown(directory)
+        raise HostError(
+            f"{reference} is neither a revision ({reason}) nor an image that can be read ({error.message})", hint
+        ) from None
 
 
 def measured(options: Options, result: Result, given: str) -> Report:

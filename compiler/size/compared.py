@@ -19,6 +19,16 @@ def revision(directory: str, reference: str) -> str:
     return done.stdout.strip() if done and done.returncode == 0 else ""
 
 
+def unknown(directory: str) -> tuple[str, str]:
+    """Why git knows no revision of some name, and what to do."""
+    done = _git(directory, "rev-parse", "--git-dir")
+    if done is None:
+        return "git is not installed, or does not answer", "install git"
+    if done.returncode != 0:
+        return done.stderr.strip().removeprefix("fatal: ").partition("\n")[0].partition(" (")[0], ""
+    return "git knows none of that name", "git branch --all lists what is here; git fetch brings what is not"
+
+
 def kept(directory: str, reference: str, path: str, flavour: str) -> numbers.Numbers:
     """The numbers of a flavour in a revision's file at ``path``, which is relative to ``directory``."""
     done = _git(directory, "show", f"{revision(directory, reference)}:./{path}")
