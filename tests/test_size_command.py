@@ -330,6 +330,20 @@ def test_a_name_that_is_no_utf_8_goes_to_a_file_as_to_the_terminal(form: str, pr
         assert json.loads(text)["nobody"][0]["path"] == "/odd-\udcff\udcfe"
 
 
+def test_names_in_an_image_can_neither_forge_a_line_nor_move_the_cursor(project: Path) -> None:
+    spec(project, "1B")
+    archives.save(project / "old.tar", [archives.packages(Package("c\x1b[2Jurl", {"/usr/bin/curl": 3000}))])
+    files = [Item("/a\n  1.00 GB  service forged", b"o" * 90000), Item("/b\x1b[31m\x07\u202e", b"o" * 80000)]
+    archives.save(project / "odd.tar", [[*files, *archives.packages(Package("x\x1b[2Jyz", {"/usr/bin/xyz": 1}))]])
+    for arguments in ((), ("--check",), ("--against", "old.tar"), ("--check", "--against", "old.tar")):
+        out = appos("size", "odd.tar", *arguments, cwd=project).out
+        assert not [line for line in out.splitlines() if line.strip().startswith("1.00 GB")]
+        assert all(character == "\n" or character.isprintable() for character in out)
+    shown = appos("size", "odd.tar", cwd=project).out
+    assert r"/a\n  1.00 GB  service forged" in shown
+    assert r"/b\x1b[31m\x07\u202e" in shown
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [

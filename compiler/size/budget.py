@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from compiler.report import printable
 from compiler.size.display import grown, size
 from compiler.size.report import Budget, Limit, Over
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from compiler.model import App
     from compiler.size.report import Report, Share
 
@@ -67,7 +70,7 @@ def culprit(report: Report) -> Share:
 def verdict(report: Report) -> str:
     """What ``--check`` says: what is over and whose doing it is, what grew, and every share, largest first."""
     if not report.over:
-        return "".join(f"{line}\n" for line in [*_fine(report), *grown(report)])
+        return _shown([*_fine(report), *grown(report)])
     first = culprit(report)
     lines = [
         f"over budget by {_bytes(item.size - item.budget)}: {item.what} takes {item.size:,} bytes {item.form},"
@@ -82,7 +85,11 @@ def verdict(report: Report) -> str:
     for share in rest:
         lines.append(f"{share.uncompressed:>15,}  {share.owner}")
         lines += [f"{part.uncompressed:>15,}      {part.name} {part.version}".rstrip() for part in share.parts[:3]]
-    return "".join(f"{line}\n" for line in lines)
+    return _shown(lines)
+
+
+def _shown(lines: Iterable[str]) -> str:
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def _bytes(count: int) -> str:

@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from compiler.report import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -61,7 +63,7 @@ def human(report: Report) -> str:
         lines += [f"  {size(item.bytes):>12}  {item.what}", f"{'':16}{item.todo}"]
         lines += [f"  {'':12}  {size(place.bytes):>9}  {place.path}" for place in item.places]
         lines += [f"  {'':12}  {'':>9}  and {item.more} more"] if item.more else []
-    return "\n".join([*lines, ""])
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def _totals(report: Report) -> list[str]:
@@ -124,7 +126,7 @@ class Progress:
     """How many bytes have been read, on stderr while it is a terminal; nothing otherwise."""
 
     def __init__(self, name: str, total: int | None, *, live: bool) -> None:
-        self._name = name
+        self._name = printable(name)
         self._total = total
         self._live = live
         self._read = 0
