@@ -273,8 +273,10 @@ def _command() -> str:
     statuses = "".join(f"| {status} | {text} |\n" for status, text in STATUS.items())
     return (
         "\n## The command\n\n`appos-compile --help` lists the options.\n\n| | |\n|---|---|\n" + commands_ + "\n"
-        "Results go to standard output; problems, warnings and errors to standard error. With `--format json` or "
-        "`sarif`, standard output is one report of the problems, whatever happens; with `github` it is annotations.\n\n"
+        "Results go to standard output; problems, warnings and errors to standard error. Where `appos-compile` "
+        "compiles, with `--format json` or `sarif`, standard output is one report of the problems, whatever happens; "
+        "with `github` it is annotations. Another command's report is there only if it came to one; else standard "
+        "error says why.\n\n"
         "| exit status | |\n|---|---|\n" + statuses
     )
 
