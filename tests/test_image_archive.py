@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import hashlib
 import io
 import json
+import lzma
 import sys
 import tarfile
 import tempfile
 import tracemalloc
+import zlib
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +35,11 @@ if TYPE_CHECKING:
     from compiler.image.model import Image
 
 LAYOUTS = ("old", "new", "oci", "plain")
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": lambda content: gzip.compress(content, mtime=0),
+    "zstd": zstandard.ZstdCompressor().compress,
+}
 
 LAYERS = (
     [
@@ -80,8 +89,9 @@ def test_a_directory_in_the_layout_of_oci_and_a_compressed_archive_are_read_alik
     files = archives.blobs([archives.layer(items) for items in LAYERS], ["one", "two", "three"], "oci")
     archives.lay_out(tmp_path / "layout", files)
     packed = tmp_path / "image.tar.gz"
-    packed.write_bytes(gzip.compress(archives.tar(files)))
-    assert _seen(read(tmp_path / "layout")) == _seen(read(packed))
+    for pack in (*PACKERS.values(), lzma.compress, bz2.compress):
+        packed.write_bytes(pack(archives.tar(files)))
+        assert _seen(read(tmp_path / "layout")) == _seen(read(packed))
     assert archive.local_path(f"oci:{tmp_path / 'layout'}") == str(tmp_path / "layout")
 
 
@@ -153,6 +163,12 @@ def _negative() -> bytes:
     return bytes(header) + bytes(1024)
 
 
+def _greedy(packed: bytes) -> bytes:
+    """The same in xz, with a dictionary of 4 GiB by the header of its block."""
+    block = packed[12:16] + bytes([40]) + packed[17:20]
+    return packed[:12] + block + zlib.crc32(block).to_bytes(4, "little") + packed[24:]
+
+
 GOOD = archives.layer(LAYERS[1])
 BROKEN = {
     "nothing": b"",
@@ -179,6 +195,10 @@ BROKEN = {
     "a layer that is compressed and broken": _oci(gzip.compress(GOOD)[:30] + b"broken" * 300),
     "a layer that begins like zstd": _oci(b"\x28\xb5\x2f\xfd" + b"broken" * 300),
     "a layer that is compressed with zstd and cut off": _oci(zstandard.ZstdCompressor().compress(GOOD)[:-12]),
+    "an archive that is compressed and cut off": gzip.compress(_oci(GOOD))[:300],
+    "an archive that is compressed with xz and broken": lzma.compress(_oci(GOOD))[:100] + b"broken" * 300,
+    "an archive that is compressed with bzip2 and broken": bz2.compress(_oci(GOOD))[:100] + b"broken" * 300,
+    "an archive that takes too much memory to unpack": _greedy(lzma.compress(_oci(b""))),
     "a layer that is no tar": _oci(b"no tar" * 300),
     "a manifest without an end": archives.tar({"manifest.json": b"[" * 10**5}),
     "a layer with a name that is two lines": archives.tar(
@@ -268,16 +288,22 @@ def test_zstd_takes_a_library_which_is_named(tmp_path: Path, monkeypatch: pytest
 
 
 ZEROS = 2**27
-PACKERS: dict[str, Callable[[bytes], bytes]] = {
-    "gzip": lambda content: gzip.compress(content, mtime=0),
-    "zstd": zstandard.ZstdCompressor().compress,
-}
 
 
-@pytest.mark.parametrize("method", PACKERS)
-def test_a_small_layer_that_unpacks_to_a_large_one_takes_little_memory(method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("pack", "whole"),
+    [
+        *((pack, whole) for pack in PACKERS.values() for whole in (False, True)),
+        (partial(lzma.compress, preset=0), True),
+        (bz2.compress, True),
+    ],
+)
+def test_what_is_small_and_unpacks_to_a_lot_takes_little_memory(
+    pack: Callable[[bytes], bytes], whole: bool, tmp_path: Path
+) -> None:
     path = tmp_path / "image.tar"
-    path.write_bytes(_oci(PACKERS[method](archives.layer([Item("/zeros", bytes(ZEROS)), Item("/x", b"1")]))))
+    content = archives.layer([Item("/zeros", bytes(ZEROS)), Item("/x", b"1")])
+    path.write_bytes(pack(_oci(content)) if whole else _oci(pack(content)))
     tracemalloc.start()
     try:
         image = read(path)

@@ -10,12 +10,11 @@ import json
 import os
 import re
 import tarfile
-import zlib
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from compiler.errors import HostError
-from compiler.image.layer import GZIP, ZSTD, Header, LayerError, Scan, contents, scan
+from compiler.image.layer import GZIP, ZSTD, Forward, Header, LayerError, Scan, contents, scan, unpacked
 from compiler.image.model import Image, Layer
 from compiler.report import printable
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PIECE = 2**18
 LARGEST_TEXT = 8 * 2**20
 """Bytes of a manifest or configuration; the largest that registries take is 4 MiB."""
 
@@ -109,13 +107,12 @@ def read_stream(stream: IO[bytes], name: str, options: Options, chosen: str = ""
     """The image of a tar stream; ``chosen`` is its name among several."""
     blobs = _Blobs()
     try:
-        # A stream may be compressed as a whole: tarfile sees to that.
-        with tarfile.open(fileobj=stream, mode="r|*", bufsize=PIECE, tarinfo=Header) as tar:
-            for member, content in contents(tar, tar.fileobj):
+        # It may be compressed as a whole; how far the reading has come is counted by what is in it.
+        file = Forward(unpacked(stream, Options()))
+        with tarfile.open(fileobj=file, mode="r:", tarinfo=Header) as tar:  # type: ignore[call-overload]
+            for member, content in contents(tar, file):
                 _member(member, content, blobs, options)
-    except LayerError as error:
-        raise ArchiveError(f"{name} cannot be read as an image: {error}", _WHAT) from None
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, OverflowError) as error:
+    except (LayerError, tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise ArchiveError(f"{name} cannot be read as an image: {error}", _WHAT) from None
     return _image(blobs, name, chosen=chosen)
 

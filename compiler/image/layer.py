@@ -34,6 +34,11 @@ LONGEST_PATH = 4096
 
 GZIP = b"\x1f\x8b"
 ZSTD = b"\x28\xb5\x2f\xfd"
+XZ = b"\xfd7zXZ\0"
+BZIP2 = b"BZh"
+
+MEMORY = 2**27
+"""Bytes that unpacking xz may take; zstd's own limit is the same."""
 
 
 class Stream(Protocol):
@@ -197,15 +202,14 @@ class _Plain:
 
 
 class _Packed:
-    """A layer that is stored compressed, as one member or several."""
+    """What is stored compressed, as one member or several; ``marks`` are as those of a plain layer."""
 
     def __init__(self, head: bytes, content: Stream, options: Options) -> None:
         self._head = head
         self._content = content
         self._progress = options.progress
-        self._magic = ZSTD if head[:4] == ZSTD else GZIP
-        self._another, self._damage = _zstd() if self._magic == ZSTD else (_Gzip, zlib.error)
-        self._unpacker = self._another()
+        self._method = _method(head)
+        self._unpacker = self._method.another()
         self._ended = False
         self.position = 0
         self.packed = 0
@@ -219,28 +223,28 @@ class _Packed:
             if packed:
                 piece = self._unpack(packed, size)
             elif not self._ended:
-                raise LayerError("a compressed layer ends too early")
+                raise LayerError("what is compressed ends too early")
         self.position += len(piece)
         if self.position > LARGEST:
-            raise LayerError(f"a layer of more than {LARGEST // 2**30} GiB")
+            raise LayerError(f"it unpacks to more than {LARGEST // 2**30} GiB")
         return piece
 
     def _unpack(self, packed: bytes, size: int) -> bytes:
         try:
             return self._unpacker.decompress(packed, size)
-        except self._damage as error:
-            raise LayerError(f"a compressed layer is damaged: {error}") from None
+        except self._method.damage as error:
+            raise LayerError(f"what is compressed is damaged: {error}") from None
 
     def _following(self) -> bytes:
         """What the next member begins with; nothing if the last one has ended."""
         begun = self._unpacker.unused_data
-        while len(begun) < len(self._magic) and (more := self._next()):
+        while len(begun) < len(self._method.magic) and (more := self._next()):
             begun += more
         # What follows the last member is padding.
-        self._ended = not begun.startswith(self._magic)
+        self._ended = not begun.startswith(self._method.magic)
         if self._ended:
             return b""
-        self._unpacker = self._another()
+        self._unpacker = self._method.another()
         return begun
 
     def _next(self) -> bytes:
@@ -325,17 +329,45 @@ class _Zstandard:
         return bytes(out)
 
 
-def _zstd() -> tuple[Callable[[], Unpacker], type[Exception]]:
-    """What unpacks zstd, and what it raises: of Python itself since 3.14, else of a library."""
+class _Method(NamedTuple):
+    """How something is compressed: what each member begins with, what unpacks it, and what that raises."""
+
+    magic: bytes
+    another: Callable[[], Unpacker]
+    damage: type[Exception]
+
+
+def _method(head: bytes) -> _Method:
+    if head.startswith(ZSTD):
+        return _zstd()
+    if head.startswith(XZ):
+        import lzma
+
+        return _Method(XZ, partial(lzma.LZMADecompressor, memlimit=MEMORY), lzma.LZMAError)
+    if head.startswith(BZIP2):
+        import bz2
+
+        return _Method(BZIP2, bz2.BZ2Decompressor, OSError)
+    return _Method(GZIP, _Gzip, zlib.error)
+
+
+def _zstd() -> _Method:
+    """What unpacks zstd: of Python itself since 3.14, else of a library."""
     for name in ("compression.zstd", "zstandard"):
         try:
             module: Any = importlib.import_module(name)
         except ImportError:
             continue
-        if name == "zstandard":
-            return partial(_Zstandard, module), module.ZstdError
-        return module.ZstdDecompressor, module.ZstdError
-    raise HostError("a layer is compressed with zstd, and no library for that is here", "pip install zstandard")
+        another = partial(_Zstandard, module) if name == "zstandard" else module.ZstdDecompressor
+        return _Method(ZSTD, another, module.ZstdError)
+    raise HostError("what is compressed with zstd takes a library that is not here", "pip install zstandard")
+
+
+def unpacked(content: Stream, options: Options) -> Stream:
+    """The stream as it is, or what it unpacks to: tarfile's own way takes more memory the better it is compressed."""
+    head = content.read(tarfile.BLOCKSIZE)
+    plain = head[257:262] == b"ustar" or not head.startswith((GZIP, ZSTD, XZ, BZIP2))
+    return (_Plain if plain else _Packed)(head, content, options)
 
 
 class _Read:
