@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.errors import HostError
-from compiler.image import archive, layer, model
+from compiler.image import archive, layer, model, streams, tars
 from compiler.image.archive import ArchiveError, Options
 from tests import archives
 from tests.archives import Item
@@ -257,7 +257,7 @@ def test_a_layer_may_begin_with_a_name_that_looks_like_json(first: str, tmp_path
 
 
 def test_a_stream_without_an_end_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(layer, "LARGEST", 10**6)
+    monkeypatch.setattr(streams, "LARGEST", 10**6)
     path = tmp_path / "image.tar"
     for content in (
         archives.layer([Item("x", bytes(2 * 10**6))]),
@@ -366,7 +366,7 @@ def test_headers_are_read_as_tarfile_reads_them(data: st.DataObject) -> None:
     texts = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=24)
     ends = st.sampled_from(["", "a" * 99 + "/"]), st.sampled_from(["", "/"])
     info = tarfile.TarInfo(data.draw(ends[0]) + data.draw(texts) + data.draw(ends[1]))
-    types = st.sampled_from(layer.USUAL_TYPES) | st.sampled_from([*tarfile.SUPPORTED_TYPES, b"?"])
+    types = st.sampled_from(tars.USUAL_TYPES) | st.sampled_from([*tarfile.SUPPORTED_TYPES, b"?"])
     info.linkname, info.type = data.draw(texts), data.draw(types)
     info.size, info.mode = data.draw(st.integers(0, 2 ** (33 + more) - 1)), data.draw(st.integers(0, 0o7777))
     info.uid, info.gid = (data.draw(st.integers(0, 2 ** (21 + more) - 1)) for _ in range(2))
@@ -377,15 +377,15 @@ def test_headers_are_read_as_tarfile_reads_them(data: st.DataObject) -> None:
         header[data.draw(read_ones)] = data.draw(st.sampled_from(b"\0 /017_-+\x80\xff"))
     if data.draw(st.booleans()):
         header[148:156] = b"%06o\0 " % (sum(header) - sum(header[148:156]) + 8 * 32)
-    known = tarfile.HeaderError, layer.LayerError
+    known = tarfile.HeaderError, streams.LayerError
     try:
-        wanted = layer.checked(tarfile.TarInfo.frombuf(bytes(header), "utf-8", "surrogateescape"))
+        wanted = tars.checked(tarfile.TarInfo.frombuf(bytes(header), "utf-8", "surrogateescape"))
     except known:
         with pytest.raises(known):
-            layer.Header.frombuf(bytes(header), "utf-8", "surrogateescape")
+            tars.Header.frombuf(bytes(header), "utf-8", "surrogateescape")
         return
-    with suppress(layer.LayerError):  # what stands for a long name and the like is held to less
-        found = layer.Header.frombuf(bytes(header), "utf-8", "surrogateescape")
+    with suppress(streams.LayerError):  # what stands for a long name and the like is held to less
+        found = tars.Header.frombuf(bytes(header), "utf-8", "surrogateescape")
         for field in ("name", "type", "linkname", "size", "mode", "uid", "gid"):
             assert getattr(found, field) == getattr(wanted, field)
 

@@ -14,15 +14,17 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from compiler.errors import HostError
-from compiler.image.layer import GZIP, ZSTD, Forward, Header, LayerError, Scan, contents, scan, unpacked
+from compiler.image.layer import Scan, scan
 from compiler.image.model import Image, Layer
+from compiler.image.streams import GZIP, ZSTD, LayerError, unpacked
+from compiler.image.tars import Forward, Header, contents
 from compiler.report import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from compiler.image.layer import Stream
     from compiler.image.model import Look
+    from compiler.image.streams import Stream
 
 T = TypeVar("T")
 
