@@ -62,12 +62,9 @@ mkdir -m 0700 /run/appos/redis/secrets /run/appos/convex/secrets /run/appos/back
 
 # Programs that the image holds compressed: each version is unpacked once, and has its checksum for a name.
 mkdir -p /run/appos/programs
-if grep -q '^[^ ]* /appos/data [^ ]* [^ ]*noexec' /proc/mounts; then
-    fail "/appos/data is mounted noexec, and programs are unpacked onto it: mount it with exec"
-fi
-# unpack NAME MODE OWNER COMMAND
+# unpack NAME MODE OWNER COMMAND DIRECTORY
 unpack() (
-    packed=/usr/local/share/appos/packed/$1 versions=/appos/data/.appos/programs/$1 mode=$2 owner=$3
+    packed=/usr/local/share/appos/packed/$1 versions=$5/$1 mode=$2 owner=$3
     read -r sum _ size packed_sum _ <"$packed.sum"
     program=$versions/$sum
     # How the program was when its checksum was right: to read all of it at every start would take too long.
@@ -117,10 +114,24 @@ unpack() (
     fi
     ln -sfn "$program" "/run/appos/programs/$1"
 )
-unpack backend 0755 root zstdcat
-unpack convex 0755 root zstdcat
-# What earlier images had under other names
-find /appos/data/.appos/programs -mindepth 1 -maxdepth 1 ! -name backend ! -name convex -exec rm -rf {} +
+
+# onto VOLUME ARTIFACT...: where programs are unpacked; what earlier images had there under other names goes.
+onto() {
+    if grep -q "^[^ ]* $1 [^ ]* [^ ]*noexec" /proc/mounts; then
+        fail "$1 is mounted noexec, and programs are unpacked onto it: mount it with exec"
+    fi
+    programs=$1/.appos/programs
+    adopt "${programs%/*}" root 0711
+    mkdir -p "$programs"
+    shift
+    for unpacked in "$programs"/*; do
+        case " $* " in *" ${unpacked##*/} "*) ;; *) rm -rf "$unpacked" ;; esac
+    done
+}
+
+onto /appos/data backend convex
+unpack backend 0755 root zstdcat "$programs"
+unpack convex 0755 root zstdcat "$programs"
 
 # What the services are doing: listener.sh keeps it up to date.
 now=$(date +%s)

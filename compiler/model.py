@@ -127,6 +127,7 @@ class Artifact(NamedTuple):
     libraries: str
     precompress: bool
     compress: str
+    volume: str
     smoke: tuple[str, ...]
     uninspected: tuple[str, ...]
     path: Path
@@ -477,6 +478,15 @@ class App(NamedTuple):
     def packed(self) -> tuple[Artifact, ...]:
         """The artifacts that are stored compressed, and unpacked when the container starts."""
         return tuple(artifact for artifact in self.artifacts if artifact.compress)
+
+    @property
+    def unpacked(self) -> tuple[tuple[str, tuple[Artifact, ...]], ...]:
+        """Where volumes are onto which artifacts are unpacked, each with these."""
+        found: dict[str, list[Artifact]] = {volume.mount: [] for volume in self.volumes}
+        mounts = {volume.name: volume.mount for volume in self.volumes}
+        for artifact in self.packed if mounts else ():
+            found[mounts.get(artifact.volume, self.volumes[0].mount)].append(artifact)
+        return tuple((mount, tuple(artifacts)) for mount, artifacts in found.items() if artifacts)
 
     @property
     def inspected(self) -> tuple[Artifact, ...]:

@@ -489,9 +489,10 @@ def _artifact(m: Maker, name: str) -> Data:
         "artifact": name,
         "kind": m.one(("build", "from", "fetch", "prebuilt")),
         "libc": libc,
-        "precompress": False,
+        "packed": m.one(("", "", "precompress", *(("zstd", "xz") if m.mounts else ()))),
     }
-    return m.fill("artifact", "build", "from", "fetch", "prebuilt", "install", "libc", "libraries")
+    needed = ("build", "from", "fetch", "prebuilt", "install", "libc", "libraries", "compress", "precompress")
+    return m.fill("artifact", *needed)
 
 
 def _in_artifact(make: Make, *kinds: str) -> Make:
@@ -552,16 +553,19 @@ def _trim(m: Maker) -> Any:
 
 def _compress(m: Maker) -> Any:
     """A single file that can be unpacked somewhere."""
-    return m.one(("zstd", "xz")) if m.mounts and not m.route["precompress"] else OMIT
+    return m.route["packed"] if m.route["packed"] in ("zstd", "xz") else OMIT
+
+
+def _unpacked_onto(m: Maker) -> Any:
+    return m.one(list(m.mounts)) if m.route["packed"] in ("zstd", "xz") else OMIT
 
 
 def _smoke(m: Maker) -> Any:
     return m.one((OMIT, ["--version"], ["/usr/local/bin/it's", "-c", "$HOME \\ '"]))
 
 
-def _precompress(m: Maker) -> bool:
-    m.route["precompress"] = m.chance(2)
-    return bool(m.route["precompress"])
+def _precompress(m: Maker) -> Any:
+    return True if m.route["packed"] == "precompress" else m.one((False, OMIT))
 
 
 def _fetch_path(m: Maker) -> Any:
@@ -707,6 +711,7 @@ FIELDS: dict[str, dict[str, Make]] = {
         "libraries": _libraries,
         "precompress": _precompress,
         "compress": _compress,
+        "volume": _unpacked_onto,
         "smoke": _smoke,
         "uninspected": _list(("prebuilds/*", "a+b/**/c.node", "x")),
     },

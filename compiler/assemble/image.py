@@ -112,6 +112,7 @@ def artifact(name: str, data: Data, image: Data, families: Mapping[str, Data]) -
         libraries=data.get("libraries") or (copy["image"] if copy else build["image"] if build else ""),
         precompress=data.get("precompress", False),
         compress=data.get("compress", ""),
+        volume=data.get("volume", ""),
         smoke=tuple(map(text, data.get("smoke", ()))),
         uninspected=tuple(data.get("uninspected", ())),
         path=("artifacts", name),

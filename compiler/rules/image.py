@@ -181,6 +181,12 @@ def _packed(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
     if artifact.compress and artifact.precompress:
         message = f'"{artifact.name}" is either a directory for the gateway or a single file to unpack'
         yield ctx.key("E068", path, message, "remove precompress or compress")
+    place = (*artifact.path, "volume")
+    if artifact.volume and not artifact.compress:
+        message = f'"{artifact.name}" is not stored compressed, so that nothing is unpacked onto a volume'
+        yield ctx.key("E068", place, message, "add compress, or remove volume")
+    elif artifact.volume and artifact.volume not in {volume.name for volume in ctx.app.volumes}:
+        yield ctx.unknown("E068", place, "volume", artifact.volume, (volume.name for volume in ctx.app.volumes))
 
 
 def _copied(file: File, service: Service) -> bool:

@@ -26,9 +26,22 @@ SCRIPTS = frozenset(
     (
         *("allowed", "asking", "began", "born", "child", "children", "ended", "every", "failures", "file"),
         *("generate", "group", "holder", "kept", "late", "layout", "left", "length", "limit", "line", "list"),
-        *("made_of", "main", "mode", "name", "new", "now", "other", "owner", "packed", "packed_sum", "pause"),
+        *(
+            "made_of",
+            "main",
+            "mode",
+            "name",
+            "new",
+            "now",
+            "other",
+            "owner",
+            "packed",
+            "packed_sum",
+            "pause",
+            "programs",
+        ),
         *("permanent", "process", "program", "run", "secret", "service", "since", "size", "state", "status"),
-        *("sum", "times", "tries", "versions", "volume", "whole", "written"),
+        *("sum", "times", "tries", "unpacked", "versions", "volume", "whole", "written"),
     )
 )
 """Variables of the container's scripts: one of the same name would change what they do, or be changed by them."""

@@ -277,6 +277,29 @@ def test_an_upgrade_and_a_step_back_leave_one_version_on_the_volume(versions: di
         box.stop()
 
 
+def test_a_program_may_be_unpacked_onto_another_volume_than_the_first(engine: Engine, box: Box, tmp_path: Path) -> None:
+    shutil.copytree(PACKED, tmp_path, dirs_exist_ok=True)
+    spec = tmp_path / "appos.yaml"
+    text = spec.read_text().replace("compress: zstd", "compress: zstd, volume: cache")
+    spec.write_text(f"{text}  cache: {{mount: /cache}}\n")
+    program = _program(later=False)
+    (tmp_path / "program").write_bytes(program)
+    twins.compiled(tmp_path)
+    version = Version(f"packed-{os.getpid()}:elsewhere", hashlib.sha256(program).hexdigest())
+    dockerfile = str(tmp_path / "build" / "Dockerfile.local")
+    engine.tell("build", "--file", dockerfile, "--tag", version.image, str(tmp_path), timeout=600)
+    try:
+        box.shell(version, f"mkdir -p {PLACE} && echo x >{PLACE}/earlier")
+        with contextlib.closing(Box(engine, f"{box.volume}-cache")) as other:
+            name = box.start(version, "--volume", f"{other.volume}:/cache")
+            box.runs(name, version)
+            assert other.files(version) == [f"{version.checksum} {version.checksum}"]
+            assert box.shell(version, "find . -path '*programs*'") == []
+            box.stop()
+    finally:
+        engine.call("rmi", "--force", version.image)
+
+
 def test_what_an_earlier_image_had_under_another_name_is_removed(one: Version, box: Box) -> None:
     box.shell(one, "mkdir -p /data/.packed/programs/earlier && echo x >/data/.packed/programs/earlier/file")
     box.runs(box.start(one), one)
