@@ -317,7 +317,11 @@ artifact() {
         left_out "$file" "$@" || program "$file" "$install${file#"$place"}"
     done </tmp/found
     [ -d "$place" ] || return
-    find "$place" -type f | grep -E '/s?bin/[^/]*$' | sort >/tmp/found
+    # Where whoever installs it will look for programs; what libraries keep below bin is for whoever builds or tests them.
+    case $install in */bin | */sbin) programs=$place ;; *) programs=$place/bin ;; esac
+    for directory in "$programs" "$place"/sbin "$place"/usr/bin "$place"/usr/sbin "$place"/usr/local/bin; do
+        [ ! -d "$directory" ] || find "$directory" -maxdepth 1 -type f
+    done | sort >/tmp/found
     while IFS= read -r file; do
         left_out "$file" "$@" || stored "$file" "$install${file#"$place"}"
     done </tmp/found

@@ -178,6 +178,8 @@ def test_what_can_run_is_built_started_once_and_costs_no_byte(engine: Engine, tm
     source = f'const char *volatile name = "libc.so.6";\n{EXIT.format(status=0)}'
     binaries.compiled(tmp_path / "files" / "anywhere", source, "-static-pie")
     write(tmp_path / "files" / "venv" / "bin" / "activate", b"export VENV=yes\n")
+    # What a library keeps for whoever builds it.
+    write(tmp_path / "files" / "venv" / "lib" / "node_modules" / "npm" / "bin" / "npm", b"#!/usr/bin/env bash\n")
     write(tmp_path / "files" / "venv" / "bin" / "tool", b"#! /bin/sh -e\n")
     artifacts = {
         "api": "install: /usr/local/bin/api, libc: static, smoke: [--version]",
