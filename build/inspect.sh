@@ -243,13 +243,13 @@ interpreted() {
     there "$wanted"
 }
 
-# there NAME: whether it is a program on the path, as for who starts it without a shell.
+# there NAME: whether it is a program on the path, as for who starts it without a shell, or comes along with its script.
 there() {
     case $1 in
         "") return 1 ;;
         */*) [ -f "$1" ] && [ -x "$1" ] && return || return 1 ;;
     esac
-    for directory in $(echo "$PATH" | tr : ' '); do
+    for directory in $(echo "$PATH" | tr : ' ') "$place/bin"; do
         [ ! -f "$directory/$1" ] || [ ! -x "$directory/$1" ] || return 0
     done
     return 1

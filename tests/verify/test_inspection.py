@@ -180,6 +180,8 @@ def test_what_can_run_is_built_started_once_and_costs_no_byte(engine: Engine, tm
     write(tmp_path / "files" / "venv" / "bin" / "activate", b"export VENV=yes\n")
     # What a library keeps for whoever builds it.
     write(tmp_path / "files" / "venv" / "lib" / "node_modules" / "npm" / "bin" / "npm", b"#!/usr/bin/env bash\n")
+    write(tmp_path / "files" / "venv" / "bin" / "python", b"#!/bin/sh\n")
+    write(tmp_path / "files" / "venv" / "bin" / "pip", b"#!/usr/bin/env python\n")
     write(tmp_path / "files" / "venv" / "bin" / "tool", b"#! /bin/sh -e\n")
     artifacts = {
         "api": "install: /usr/local/bin/api, libc: static, smoke: [--version]",
