@@ -26,22 +26,9 @@ SCRIPTS = frozenset(
     (
         *("allowed", "asking", "began", "born", "child", "children", "ended", "every", "failures", "file"),
         *("generate", "group", "holder", "kept", "late", "layout", "left", "length", "limit", "line", "list"),
-        *(
-            "made_of",
-            "main",
-            "mode",
-            "name",
-            "new",
-            "now",
-            "other",
-            "owner",
-            "packed",
-            "packed_sum",
-            "pause",
-            "programs",
-        ),
-        *("permanent", "process", "program", "run", "secret", "service", "since", "size", "state", "status"),
-        *("sum", "times", "tries", "unpacked", "versions", "volume", "whole", "written"),
+        *("made_of", "main", "mode", "name", "new", "now", "other", "owner", "packed", "packed_sum", "pause"),
+        *("permanent", "process", "program", "programs", "run", "secret", "service", "since", "size", "state"),
+        *("status", "sum", "times", "tries", "unpacked", "versions", "volume", "whole", "written"),
     )
 )
 """Variables of the container's scripts: one of the same name would change what they do, or be changed by them."""
