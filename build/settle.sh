@@ -23,10 +23,10 @@ logs() {
 # To find alone each second is one moment; what an earlier step wrote in it would be stored again by touching it.
 changed() {
     touch -d "@$(($(stat -c %Y /dev) - 1))" /dev/shm/began
-    find / -xdev -newer /dev/shm/began -exec stat -c '%y %n' {} + | awk -v began="$(stat -c %y /dev)" '
+    find / -xdev -newer /dev/shm/began -exec stat -c '%y|%n' {} + | awk -v began="$(stat -c %y /dev)" '
         NR == FNR { mounts[$2]; sub("/[^/]*$", "", $2); places[$2 == "" ? "/" : $2]; next }
-        { path = substr($0, 37) }
-        ($0 >= began || path in places) && !(path in mounts) { print path }' /proc/self/mounts - | tr '\n' '\0'
+        { end = index($0, "|"); path = substr($0, end + 1) }
+        (substr($0, 1, end - 1) >= began || path in places) && !(path in mounts) { print path }' /proc/self/mounts - | tr '\n' '\0'
 }
 
 # Directories that the image has keep their owner and mode, and those that are links there are entered.
