@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from compiler import load, pipeline
+from compiler.errors import HostError
+from compiler.image import source
 from compiler.size import numbers
 from compiler.size.steps import steps
+from compiler.verify.engine import Engine
 from tests import archives
 from tests.archives import Item, Package
 from tests.running import appos, process
@@ -412,3 +415,15 @@ def test_nothing_of_it_is_loaded_where_nothing_changed(project: Path) -> None:
         [__import__("sys").executable, "-c", code], cwd=project, capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_an_engine_that_says_nothing_is_the_environments_affair(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = tmp_path / "docker"
+    client.write_text("#!/bin/sh\nexec sleep 60\n")
+    client.chmod(0o755)
+    # Not two minutes, as outside of tests.
+    monkeypatch.setitem(Engine.call.__kwdefaults__, "timeout", 0.2)
+    with pytest.raises(HostError, match="no answer within"):
+        source.said(Engine(str(client), (), "26", "127.0.0.1"), "shop:1")

@@ -43,13 +43,17 @@ class Said(NamedTuple):
 
 
 def said(engine: Engine, name: str) -> Said | None:
-    """What the engine says of an image; None if it does not have it."""
-    done = engine.call("image", "inspect", name)
-    if done.status != 0:
-        return None
+    """What the engine says of an image; None if it does not have it. HostError where it says nothing."""
+    try:
+        done = engine.call("image", "inspect", name)
+        if done.status != 0:
+            return None
+        sizes = engine.call("image", "history", "--human=false", "--format", "{{.Size}}", name)
+    except engines.EngineError as error:
+        raise HostError(str(error), "see that `docker info` answers") from None
     found: Any = json.loads(done.out)[0]
     diff_ids = tuple((found.get("RootFS") or {}).get("Layers") or ())
-    words = engine.call("image", "history", "--human=false", "--format", "{{.Size}}", name).out.split()[::-1]
+    words = sizes.out.split()[::-1]
     history = tuple(map(int, words)) if all(word.isdigit() for word in words) else ()
     return Said(int(found.get("Size") or 0), history, diff_ids)
 
