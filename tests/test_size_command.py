@@ -424,6 +424,6 @@ def test_an_engine_that_says_nothing_is_the_environments_affair(
     client.write_text("#!/bin/sh\nexec sleep 60\n")
     client.chmod(0o755)
     # Not two minutes, as outside of tests.
-    monkeypatch.setitem(Engine.call.__kwdefaults__, "timeout", 0.2)
+    monkeypatch.setattr(Engine.call, "__kwdefaults__", {"timeout": 0.2, "text": "", "extra": None})
     with pytest.raises(HostError, match="no answer within"):
         source.said(Engine(str(client), (), "26", "127.0.0.1"), "shop:1")
