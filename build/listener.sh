@@ -16,7 +16,7 @@ log() { echo "appos: $*" >&2; }
 
 # note_state NAME STATE: the list is replaced as a whole, so that nobody reads half of it.
 note_state() {
-    now=$(date +%s) || return
+    now=$(date +%s 2>/dev/null) || return
     while read -r service state since; do
         [ "$service" != "$1" ] || state=$2 since=$now
         echo "$service $state $since" || return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,13 +164,13 @@ def events(*told: str) -> str:
 
 
 def listen(sh: str, directory: Path, told: str) -> subprocess.CompletedProcess[str]:
-    """Runs the flagship's listener, whose parent says so when it is asked to end."""
+    """Runs the flagship's listener, whose parent says so when it is asked to end, and ignores SIGPIPE as Python does."""
     (directory / "services").write_text("redis STOPPED 5\nconvex STOPPED 5\nbackend STOPPED 5\nnginx STOPPED 5\n")
     script = next(file.content for file in result("appos").files if file.path == "listener.sh")
     (directory / "listener.sh").write_text(script.replace("/run/appos/services", str(directory / "services")))
     (directory / "events").write_text(told)
     interpreter = [tools.program("busybox"), "sh"] if sh == "busybox" else [tools.program(sh)]
-    parent = 'trap "echo asked to end >&2" TERM; "$@" <events; :'
+    parent = 'trap "" PIPE; trap "echo asked to end >&2" TERM; PATH=".:$PATH" "$@" <events; :'
     return tools.call(
         ["/bin/sh", "-c", parent, "parent", *interpreter, str(directory / "listener.sh")], cwd=str(directory)
     )
@@ -216,6 +217,14 @@ def test_a_list_that_cannot_be_written_is_told_and_keeps_nobody_from_ending_the_
     assert done.stdout == "READY\n" + "RESULT 2\nOKREADY\n" * 2
     assert "the state RUNNING of redis cannot be written down" in done.stderr
     assert "asked to end" in done.stderr
+
+
+def test_a_listener_that_is_stopped_while_it_asks_for_the_time_leaves_no_line_in_the_log(tmp_path: Path) -> None:
+    (tmp_path / "date").write_text(f'#!/bin/sh\nkill -s KILL "$PPID"\nsleep 0.1\nexec {shutil.which("date")} "$@"\n')
+    (tmp_path / "date").chmod(0o755)
+    done = listen("dash", tmp_path, events("redis RUNNING pid:7"))
+    assert done.stdout == "READY\n"
+    assert "roken pipe" not in done.stderr
 
 
 # --- the watch
