@@ -164,7 +164,7 @@ def events(*told: str) -> str:
 
 
 def listen(sh: str, directory: Path, told: str) -> subprocess.CompletedProcess[str]:
-    """Runs the flagship's listener, whose parent says so when it is asked to end, and ignores SIGPIPE as Python does."""
+    """Runs the flagship's listener, whose parent says so when it is asked to end and, as Python, ignores SIGPIPE."""
     (directory / "services").write_text("redis STOPPED 5\nconvex STOPPED 5\nbackend STOPPED 5\nnginx STOPPED 5\n")
     script = next(file.content for file in result("appos").files if file.path == "listener.sh")
     (directory / "listener.sh").write_text(script.replace("/run/appos/services", str(directory / "services")))
