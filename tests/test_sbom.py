@@ -334,7 +334,7 @@ def test_what_unpacks_without_end_takes_little_memory(method: str, monkeypatch: 
     zeros = bytes(2**27)
     bomb = lzma.compress(zeros, preset=0) if method == "xz" else zstandard.ZstdCompressor().compress(zeros)
     del zeros
-    sink = contents.Packed(method)
+    sink = contents.Packed()
     tracemalloc.start()
     sink.update(bomb)
     peak = tracemalloc.get_traced_memory()[1]

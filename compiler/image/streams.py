@@ -88,7 +88,7 @@ class Packed:
         self._head = head
         self._content = content
         self._progress = options.progress
-        self._method = _method(head)
+        self._method = method(head)
         self._unpacker = self._method.another()
         self._ended = False
         self.position = 0
@@ -209,7 +209,7 @@ class _Zstandard:
         return bytes(out)
 
 
-class _Method(NamedTuple):
+class Method(NamedTuple):
     """How something is compressed: what each member begins with, what unpacks it, and what that raises."""
 
     magic: bytes
@@ -217,21 +217,22 @@ class _Method(NamedTuple):
     damage: type[Exception]
 
 
-def _method(head: bytes) -> _Method:
+def method(head: bytes) -> Method:
+    """How what begins with ``head``, at least six bytes, is compressed; raises HostError where a library is missing."""
     if head.startswith(ZSTD):
         return _zstd()
     if head.startswith(XZ):
         import lzma
 
-        return _Method(XZ, partial(lzma.LZMADecompressor, memlimit=MEMORY), lzma.LZMAError)
+        return Method(XZ, partial(lzma.LZMADecompressor, memlimit=MEMORY), lzma.LZMAError)
     if head.startswith(BZIP2):
         import bz2
 
-        return _Method(BZIP2, bz2.BZ2Decompressor, OSError)
-    return _Method(GZIP, _Gzip, zlib.error)
+        return Method(BZIP2, bz2.BZ2Decompressor, OSError)
+    return Method(GZIP, _Gzip, zlib.error)
 
 
-def _zstd() -> _Method:
+def _zstd() -> Method:
     """What unpacks zstd: of Python itself since 3.14, else of a library."""
     for name in ("compression.zstd", "zstandard"):
         try:
@@ -239,7 +240,7 @@ def _zstd() -> _Method:
         except ImportError:
             continue
         another = partial(_Zstandard, module) if name == "zstandard" else module.ZstdDecompressor
-        return _Method(ZSTD, another, module.ZstdError)
+        return Method(ZSTD, another, module.ZstdError)
     raise HostError("what is compressed with zstd takes a library that is not here", "pip install zstandard")
 
 

@@ -84,7 +84,7 @@ def described(options: Options, result: Result | None) -> Inventory:
     from compiler.sbom import contents, inventory
 
     app = result.app if result else None
-    packed = {f"{app.share}/packed/{artifact.name}": artifact.compress for artifact in app.packed} if app else {}
+    packed = {f"{app.share}/packed/{artifact.name}" for artifact in app.packed} if app else set()
     looks = contents.looks(packed, all_files=bool(app and app.artifacts))
     image = _read(options, options.image or (app.image.reference if app else ""), archive.Options(looks))
     spec = _spec(options, result, image) if result and _made_from(result, options, image) else None

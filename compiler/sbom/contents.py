@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from compiler.errors import HostError
-from compiler.image import model, packages
+from compiler.image import model, packages, streams
 from compiler.sbom.gobuild import Finder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from compiler.image.model import Entry, Image, Look, Sink
+    from compiler.image.streams import Method, Unpacker
     from compiler.sbom.gobuild import Build
 
 TEXTS, FILES = "sbom-texts", "sbom-files"
@@ -27,17 +26,11 @@ PYTHON = re.compile(r".*/(?:site|dist)-packages/([^/]+)\.(?:dist-info/METADATA|e
 SMALLEST_PROGRAM = 2**16
 """Bytes: no executable of Go is smaller."""
 
-PIECE = 2**10
-"""Bytes that are unpacked at once: of zstd they make 33 MB at most (a block of 128 KiB takes four bytes)."""
-
 LARGEST = 4 * 2**30
 """Bytes that an artifact may unpack to."""
 
 MOST_LINKS = 256
 """Steps of a path, more than any file system follows."""
-
-MEMORY = 2**28
-"""Bytes that unpacking may take: what the highest levels of zstd and xz need is less."""
 
 
 class Content(NamedTuple):
@@ -66,88 +59,48 @@ class Program:
 
 
 class Packed:
-    """A sink for a file that is compressed with zstd or xz; what is damaged has a checksum, but no content."""
+    """A sink for a file that is compressed; what is damaged has a checksum, but no content."""
 
-    def __init__(self, method: str) -> None:
+    def __init__(self) -> None:
         self._outer = Program()
         self._inner = Program()
-        self._unpacker = _Xz() if method == "xz" else _Zstd()
+        self._method: Method | None = None
+        self._unpacker: Unpacker | None = None
         self._size = 0
-        self._damaged = False
 
     def update(self, piece: bytes) -> None:
-        """Take the next piece."""
+        """Take the next piece; raises HostError where the library that unpacks it is missing."""
         self._outer.update(piece)
-        for start in range(0, 0 if self._damaged else len(piece), PIECE):
-            try:
-                for out in self._unpacker.unpack(piece[start : start + PIECE]):
-                    self._inner.update(out)
-                    self._size += len(out)
-            # The error of each library is its own, and each means the same.
-            except Exception:  # noqa: BLE001
-                self._damaged = True
-            if self._size > LARGEST:
-                self._damaged = True
-            if self._damaged:
-                break
+        if self._method is None:
+            self._method = streams.method(piece)
+            self._unpacker = self._method.another()
+        try:
+            while self._unpacker and not self._unpacker.eof:
+                if not (out := self._unpacker.decompress(piece, streams.PIECE)):
+                    break
+                self._inner.update(out)
+                self._size += len(out)
+                piece = b""
+                if self._size > LARGEST:
+                    self._unpacker = None
+        except self._method.damage:
+            self._unpacker = None
 
     def value(self) -> Content:
         """What is known of the file, and of what is in it."""
-        whole = self._unpacker.eof and not self._damaged
+        whole = self._unpacker is not None and self._unpacker.eof
         return self._outer.value()._replace(unpacked=self._inner.value() if whole else None)
 
 
-class _Xz:
-    """Unpacks xz."""
-
-    def __init__(self) -> None:
-        self._unpacker = lzma.LZMADecompressor(memlimit=MEMORY)
-
-    @property
-    def eof(self) -> bool:
-        """Whether the end has been reached."""
-        return self._unpacker.eof
-
-    def unpack(self, piece: bytes) -> Iterator[bytes]:
-        """What the piece unpacks to, in pieces."""
-        while not self._unpacker.eof and (piece or not self._unpacker.needs_input):
-            yield self._unpacker.decompress(piece, 2**20)
-            piece = b""
-
-
-class _Zstd:
-    """Unpacks zstd."""
-
-    def __init__(self) -> None:
-        try:
-            import zstandard
-        except ImportError:
-            raise HostError(
-                "an artifact is compressed with zstd, and the library for that is not installed",
-                "pip install zstandard",
-            ) from None
-        self._unpacker: Any = zstandard.ZstdDecompressor(max_window_size=MEMORY).decompressobj()
-
-    @property
-    def eof(self) -> bool:
-        """Whether the end has been reached."""
-        return bool(self._unpacker.eof)
-
-    def unpack(self, piece: bytes) -> Iterator[bytes]:
-        """What the piece unpacks to."""
-        if not self._unpacker.eof:
-            yield self._unpacker.decompress(piece)
-
-
-def looks(packed: Mapping[str, str], *, all_files: bool) -> dict[str, Look]:
-    """What to look at; ``packed`` are paths of compressed artifacts with their methods.
+def looks(packed: Collection[str], *, all_files: bool) -> dict[str, Look]:
+    """What to look at; ``packed`` are paths of compressed artifacts.
 
     All files are looked at where artifacts are to have checksums, otherwise what may be an executable of Go.
     """
 
     def files(entry: Entry) -> Sink | None:
         if entry.path in packed:
-            return Packed(packed[entry.path])
+            return Packed()
         return Program() if all_files or entry.size >= SMALLEST_PROGRAM else None
 
     return {packages.LOOK: model.keep(packages.wanted), TEXTS: model.keep(_text, LARGEST_TEXT), FILES: files}
