@@ -276,7 +276,7 @@ run() {
         '#!') script "$1" "$2" ;;
         *)
             case $(machine "$1"),$(number "$1" 16 2) in
-                ,*) problem B101 "$2" "it is no executable, but $(data "$1")" "get it again, and look at what came" ;;
+                ,*) problem B101 "$2" "it is no executable, but $(data "$1")" "get it again, and look at what came" && return ;;
                 *,2 | *,3) ;;
                 *,*) [ "$(machine "$1")" != "$own" ] || problem B101 "$2" "it is no executable, but an object file that was not linked" "install what the linker makes" ;;
             esac
@@ -290,7 +290,13 @@ stored() {
     case $(head -c 4 "$1" | tr -d '\000') in
         '#!'*) run "$1" "$2" ;;
         "$(printf '\177')ELF") case $(number "$1" 16 2),$(loader "$1") in 2,* | 3,/*) run "$1" "$2" ;; esac ;;
-        *) [ ! -x "$1" ] || case $(data "$1") in "an empty"* | "a Git LFS"* | "an HTML"*) run "$1" "$2" ;; esac ;;
+        *)
+            # A name with a dot is of something to be read, unless it may be executed.
+            case ${1##*/},$(data "$1") in
+                *.*,"a Git LFS"* | *.*,"an HTML"* | *,"an empty"*) [ ! -x "$1" ] || run "$1" "$2" ;;
+                *,"a Git LFS"* | *,"an HTML"*) run "$1" "$2" ;;
+            esac
+            ;;
     esac
 }
 

@@ -401,6 +401,34 @@ def test_a_symbol_that_musl_lacks(made: Path, root: Path, tmp_path: Path) -> Non
     assert made.exists()
 
 
+def test_a_symbol_without_a_version_is_looked_up_where_others_have_one(made: Path, root: Path, tmp_path: Path) -> None:
+    (root / "lib64").mkdir()
+    binaries.library(root / "lib64" / "ld-linux-x86-64.so.2")
+    binaries.library(root / "lib" / "libc.so.6", "GLIBC_2.2.5")
+    library = binaries.library(tmp_path / "app" / "lib" / "libthing.so.1", function="other")
+    code = "int thing(void); int other(void); void _start(void) { for (;;) thing() + other(); }\n"
+    options = (f"-Wl,--dynamic-linker={GLIBC_LOADER}", "-Wl,-rpath,$ORIGIN/../lib")
+    (tmp_path / "app" / "bin").mkdir()
+    libc = made / "libraries" / "glibc" / "libc.so.6"
+    program = binaries.compiled(tmp_path / "app" / "bin" / "api", code, *options, str(libc), str(library))
+    assert inspected(program, "--root", str(root)) == []
+    binaries.library(library, function="another")
+    run = appos("inspect", str(program), "--root", str(root), cwd=tmp_path)
+    assert codes(run) == ["B116"]
+    assert "api: other is in no library" in run.err
+
+
+def test_what_comes_along_from_another_image_is_not_looked_for_in_the_root(
+    made: Path, root: Path, tmp_path: Path
+) -> None:
+    spec(tmp_path, more=", libc: glibc, libraries: debian:bookworm-slim")
+    (tmp_path / "bin").mkdir()
+    for name, expected in (("glibc", []), ("new", ["B115"]), ("musl", ["B112"])):
+        (tmp_path / "bin" / "api").write_bytes((made / name).read_bytes())
+        (tmp_path / "bin" / "api").chmod(0o755)
+        assert codes(appos("inspect", "--root", str(root), cwd=tmp_path)) == expected, name
+
+
 def test_libraries_beside_the_program_are_found_where_it_says(root: Path, tmp_path: Path) -> None:
     library = binaries.library(tmp_path / "app" / "lib" / "libthing.so.1")
     program = binaries.calling(tmp_path / "app" / "bin" / "api", library, MUSL_LOADER, "-Wl,-rpath,$ORIGIN/../lib")
@@ -495,7 +523,7 @@ def test_advice_on_glibc_is_for_what_it_helps(made: Path, tmp_path: Path) -> Non
     assert "the one for musl" in run.err
 
 
-def test_in_a_directory_what_lies_where_programs_are_must_be_one(made: Path, tmp_path: Path) -> None:
+def test_in_a_directory_what_came_in_place_of_a_program_is_named(made: Path, tmp_path: Path) -> None:
     bundle(tmp_path, base="alpine:3.22")
     folder = tmp_path / "dist" / "bin"
     folder.mkdir(parents=True)
@@ -504,11 +532,19 @@ def test_in_a_directory_what_lies_where_programs_are_must_be_one(made: Path, tmp
     for name in ("page.html", "activate", "README.md", "settings.json", "library.dll", ".gitkeep"):
         (folder / name).write_text("<html>" if name == "page.html" else "")
         (tmp_path / "dist" / name).write_text("<html>")
-    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == [], "nobody may execute it, and it is there to be read"
+    (folder / "activate").write_text("echo hello\n")
+    (folder / "tool.exe").write_bytes(b"MZ\x90\x00")
+    for name in ("activate", "tool.exe"):
+        (folder / name).chmod(0o755)
+    (folder / "made" / "bin").mkdir(parents=True)
+    (folder / "made" / "bin" / "build").write_text("#!/bin/bash\n")
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == [], "it is there to be read"
     for name, content, mode in (
         ("page", b"<!doctype html>", 0o644),
-        ("tool.exe", b"MZ\x90\x00", 0o644),
-        ("activate", b"echo hello\n", 0o755),
+        ("page.html", b"<!doctype html>", 0o755),
+        ("pointer", b"version https://git-lfs.github.com/spec/v1\n", 0o644),
+        ("empty", b"", 0o755),
+        ("zeros", bytes(100), 0o755),
         ("app", b"<!doctype html>", 0o644),
     ):
         before = (folder / name).read_bytes() if (folder / name).exists() else b""
@@ -753,6 +789,8 @@ def hostile(data: bytes) -> dict[str, bytes]:
         "sections counted elsewhere": (Patch(60, "H", 0), Patch(62, "H", 0xFFFF)),
         "a loader with an endless name": (Patch(interpreter + 32, "Q", 1 << 40),),
         "a loader far away": (Patch(interpreter + 8, "Q", huge),),
+        "a loader without a name": (Patch(interpreter + 32, "Q", 1),),
+        "a dynamic table that nobody loads": (Patch(dynamic + 16, "Q", 1 << 40),),
         "a dynamic table far away": (Patch(dynamic + 8, "Q", huge),),
         "a dynamic table that is the header": (Patch(dynamic + 8, "Q", 0),),
         "a dynamic table without an end": (Patch(dynamic + 8, "Q", 64),),

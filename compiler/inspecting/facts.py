@@ -6,9 +6,11 @@ debuggers and may be gone. A hostile file can ask for endless work; every read i
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import stat
+import struct
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from compiler.errors import HostError
@@ -51,9 +53,11 @@ MACHINES = {
 
 SYSTEMS = ("ELFOSABI_SYSV", "ELFOSABI_LINUX", "ELFOSABI_NONE")
 
+POINTER = rb"version https://git-lfs"
+PAGE = rb"(?i)\s*(<!doctype html|<html|<head|<body)"
 LOOKS: Sequence[tuple[bytes, str, str]] = (
-    (rb"version https://git-lfs", "a Git LFS pointer, not the file that it stands for", "run git lfs pull"),
-    (rb"(?i)\s*(<!doctype html|<html|<head|<body)", "an HTML page, such as what a server says of an error", ""),
+    (POINTER, "a Git LFS pointer, not the file that it stands for", "run git lfs pull"),
+    (PAGE, "an HTML page, such as what a server says of an error", ""),
     (rb"\s*<\?xml", "XML, such as what a server says of an error", ""),
     (rb"\s*[{\[]\s*[\"{}\]]", "JSON, such as what a server says of an error", ""),
     (rb"MZ", "a program for Windows", "take the one for Linux"),
@@ -111,7 +115,7 @@ class Facts(NamedTuple):
     versions: frozenset[str] = frozenset()
     """The symbol versions that it defines."""
     wanted: tuple[str, ...] = ()
-    """The symbols that it wants from others and cannot do without, where they have no versions."""
+    """The symbols without a version that an executable wants from others and cannot do without."""
     damage: str = ""
     """What is wrong with its structure."""
     truncated: str = ""
@@ -183,9 +187,9 @@ def plain(head: bytes) -> Facts:
     )
 
 
-def text(head: bytes) -> bool:
-    """Whether a file that begins so is empty, or text that looks like nothing in particular."""
-    return b"\0" not in head and not any(re.match(pattern, head) for pattern, _, _ in LOOKS)
+def substitute(head: bytes) -> bool:
+    """Whether a file that begins so is what Git or a server gave in place of another."""
+    return any(re.match(pattern, head) for pattern in (POINTER, PAGE))
 
 
 def _elf(file: BinaryIO, size: int) -> Facts:
@@ -261,11 +265,15 @@ def _loaded(elf: ELFFile, size: int, facts: Facts) -> tuple[Facts, DynamicSegmen
         if kind in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP") and end > size:
             return facts._replace(truncated=f"its segments take {end} bytes, and there are {size}"), None
         if kind == "PT_INTERP":
+            if not 1 < segment["p_filesz"] <= HEAD:
+                raise _DamageError(f"the name of its loader has {segment['p_filesz']} bytes")
             facts = facts._replace(kind="executable", interpreter=cast("Any", segment).get_interp_name())
         elif kind == "PT_DYNAMIC":
             dynamic = cast("DynamicSegment", segment)
     if not loads:
         raise _DamageError("no segment of it is loaded")
+    if dynamic and not any(elf.address_offsets(dynamic["p_vaddr"])):
+        raise _DamageError("its dynamic table lies outside of what is loaded")
     return facts, dynamic
 
 
@@ -293,7 +301,7 @@ def _dynamic(elf: ELFFile, dynamic: DynamicSegment, facts: Facts) -> Facts:
         needs=tuple(_needs(elf, numbers)),
         versions=frozenset(_versions(elf, numbers)),
     )
-    return facts if facts.needs else facts._replace(wanted=_wanted(elf, dynamic, facts))
+    return facts._replace(wanted=_wanted(elf, numbers) if facts.interpreter else ())
 
 
 def _folders(search: str) -> tuple[str, ...]:
@@ -363,29 +371,52 @@ def _libc(facts: Facts) -> str:
     return "musl" if "libc.so" in facts.needed else ""
 
 
-def _wanted(elf: ELFFile, dynamic: DynamicSegment, facts: Facts) -> tuple[str, ...]:
-    """Symbols without versions that an executable for musl cannot do without; none where there are too many to read."""
-    if "ld-musl" not in facts.interpreter:
-        return ()
+def _wanted(elf: ELFFile, numbers: Mapping[str, int]) -> tuple[str, ...]:
+    """Symbols without a version that an executable cannot do without; none where there are too many to read."""
     try:
-        symbols = [dynamic.get_symbol(number) for number in range(_foreign(elf, dynamic))]
+        return tuple(_unversioned(elf, numbers))
     except _DamageError:
         return ()
-    return tuple(
-        symbol.name
-        for symbol in symbols
-        if symbol["st_shndx"] == "SHN_UNDEF" and symbol.name and symbol["st_info"]["bind"] == "STB_GLOBAL"
-    )
 
 
-def _foreign(elf: ELFFile, dynamic: DynamicSegment) -> int:
-    """How many symbols come first of which some are others': the hash table, which finds a file's own, begins there."""
-    from elftools.elf.hash import GNUHashTable
+def _unversioned(elf: ELFFile, numbers: Mapping[str, int]) -> Iterator[str]:
+    symbols, strings = _offset(elf, numbers, "DT_SYMTAB"), _offset(elf, numbers, "DT_STRTAB")
+    count = _foreign(elf, numbers)
+    if symbols is None or strings is None or not count:
+        return
+    # For each symbol the number of its version: 0 and 1 stand for none, the highest bit for one that is hidden.
+    place = _offset(elf, numbers, "DT_VERSYM")
+    versions = _words(elf, place, "H", count) if place is not None else (0,) * count
+    table = io.BytesIO(_bytes(elf, symbols, count * elf.structs.Elf_Sym.sizeof()))
+    for version in versions:
+        symbol = elf.structs.Elf_Sym.parse_stream(table)
+        wanted = symbol["st_shndx"] == "SHN_UNDEF" and symbol["st_info"]["bind"] == "STB_GLOBAL"
+        if wanted and version & 0x7FFF <= 1 and (name := _text(elf, strings + symbol["st_name"])):
+            yield name
 
-    _, place = dynamic.get_table_offset("DT_GNU_HASH")
-    if place is None:
-        return dynamic.num_symbols()
-    return int(cast("Any", GNUHashTable(elf, place, dynamic)).params["symoffset"])
+
+def _foreign(elf: ELFFile, numbers: Mapping[str, int]) -> int:
+    """How many symbols come first of which some are others': the hash table, which finds a file's own, begins there.
+
+    The older table, DT_HASH, is of all symbols: https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html#hash.
+    """
+    place = _offset(elf, numbers, "DT_GNU_HASH")
+    older = _offset(elf, numbers, "DT_HASH") if place is None else None
+    return int(_words(elf, place or older or 0, "I", 2)[1]) if place or older else 0
+
+
+def _words(elf: ELFFile, place: int, form: str, count: int) -> tuple[int, ...]:
+    """So many numbers of one form of ``struct``."""
+    order = "<" if elf.little_endian else ">"
+    return struct.unpack(f"{order}{count}{form}", _bytes(elf, place, count * struct.calcsize(form)))
+
+
+def _bytes(elf: ELFFile, place: int, size: int) -> bytes:
+    elf.stream.seek(place)
+    content = elf.stream.read(size)
+    if len(content) < size:
+        raise _DamageError("a table in it has no end")
+    return content
 
 
 def lacking(path: str, names: Sequence[str]) -> tuple[str, ...] | None:

@@ -88,7 +88,7 @@ class Base(NamedTuple):
     def program(self, name: str) -> bool | None:
         """What is installed over it; otherwise as far as its family has it, or a package that is asked for."""
         paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
-        if any(map(self.tree.brings, paths)):
+        if any(map(self.tree.brings, paths)) or self.tree.along(name):
             return True
         folder, _, bare = name.rpartition("/")
         if bare.startswith(("ld-", "ld64")):
@@ -239,6 +239,7 @@ class Root:
             raise HostError(f"{path} holds no root file system: there is no /bin/sh in it")
         if self.libc == "static":
             self.libc = "musl" if self.named("/lib", r"ld-musl-.*") else "glibc"
+        self._closure = bool(base and base.closure) and self.libc == "musl"
 
     def named(self, folder: str, pattern: str) -> bool:
         """Whether a directory has a file of such a name."""
@@ -248,7 +249,9 @@ class Root:
     def program(self, name: str) -> bool | None:
         """Whether it is a file that somebody may execute, or installed as one."""
         paths = (name,) if "/" in name else tuple(f"{folder}/{name}" for folder in PATH)
-        if any(map(self._tree.brings, paths)):
+        if any(map(self._tree.brings, paths)) or self._tree.along(name):
+            return True
+        if self._closure and re.search(r"/ld(-linux|64)", name):
             return True
         for path in paths:
             host = self._tree.host(path)
@@ -263,15 +266,17 @@ class Root:
     def library(self, name: str, chain: tuple[Facts, ...]) -> Facts | str | None:
         """The first one of that name, for the same machine and C library, where the loader looks."""
         libc = chain[0].libc or self.libc
+        if self._closure and libc == "glibc":
+            return ""
         if libc == "musl" and MUSL_ITSELF.match(name):
             loaders = [entry for entry in self._entries("/lib") if entry.startswith("ld-musl-")]
             host = self._tree.host(f"/lib/{loaders[0]}") if loaders else None
             return trees.fitting(host, chain[0]) if host else None
         return trees.library(self._tree, name, chain, self._musl() if libc == "musl" else self._glibc())
 
-    def offers(self, library: str, version: str) -> bool | None:  # noqa: ARG002 - nothing here is hidden
-        """Nothing: its libraries are all to be seen."""
-        return None
+    def offers(self, library: str, version: str) -> bool | None:
+        """Nothing of its own libraries, which are all to be seen; of those that come along, as for a base."""
+        return self._base.offers(library, version) if self._base and self._closure else None
 
     def package(self, name: str) -> str:
         """By the table of the base that was named, otherwise of the family whose package manager there is."""

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from compiler.errors import Mark
     from compiler.model import App, Artifact
 
-MAGIC = (b"\x7fELF", b"#!")
+ELF, SCRIPT = b"\x7fELF", b"#!"
+
+FOLDERS = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin")
+"""Where whoever installs a directory looks for programs; what libraries keep below a bin is for who builds them."""
 
 
 class Target(NamedTuple):
@@ -29,7 +32,7 @@ class Target(NamedTuple):
     mark: Mark | None = None
     artifact: Artifact | None = None
     beside: str = "/"
-    """The directory in which files lie that may come along with it, where no artifact says what does."""
+    """The directory in which files lie that come along with it, or may where no artifact says what does."""
 
 
 def named(paths: tuple[str, ...]) -> Iterator[Target]:
@@ -37,7 +40,10 @@ def named(paths: tuple[str, ...]) -> Iterator[Target]:
     for path in paths:
         if os.path.isdir(path):
             whole = os.path.realpath(path)
-            yield from (Target(file, file, _inside(file), beside=whole) for file in _programs(path, path))
+            inside = Expected(where="its artifact", alone=False)
+            for name, run in _programs(path, whole):
+                file = os.path.join(path, name)
+                yield Target(file, file, inside._replace(run=run), beside=whole)
         elif os.path.exists(path):
             yield Target(path, path, Expected(where="its artifact"))
         else:
@@ -68,17 +74,12 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
             inside = place.removeprefix(f"{artifact.install}/")
             if inside != place and not os.path.exists(os.path.join(path, inside)):
                 yield Target(os.path.join(path, inside), f"{artifact.prebuilt}/{inside}", base, mark, artifact)
-        # What the gateway only sends is data, wherever it lies.
-        inspected = artifact in app.inspected
-        for file in _programs(path, artifact.install if inspected else "", commands):
-            inside = os.path.relpath(file, path)
+        for inside, run in _programs(path, artifact.install, commands) if artifact in app.inspected else ():
             if any(_matches(pattern, inside) for pattern in artifact.uninspected):
                 continue
-            place = f"{artifact.install}/{inside}"
-            run = runs(place, commands) or (not artifact.mode and _inside(file).run)
-            shown = f"{artifact.prebuilt.rstrip('/')}/{inside}"
-            expected = base._replace(run=run, accounts=_accounts(app, place))
-            yield Target(file, shown, expected, mark, artifact)
+            file, shown = os.path.join(path, inside), f"{artifact.prebuilt.rstrip('/')}/{inside}"
+            expected = base._replace(run=run, accounts=_accounts(app, f"{artifact.install}/{inside}"))
+            yield Target(file, shown, expected, mark, artifact, os.path.realpath(path))
 
 
 def installed(app: App, directory: str) -> Iterator[tuple[str, str]]:
@@ -100,42 +101,38 @@ def runs(place: str, commands: set[str]) -> bool:
     return place in commands or os.path.basename(os.path.dirname(place)) in ("bin", "sbin")
 
 
-def _inside(file: str) -> Expected:
-    """In a directory, what lies under bin is to be executed, and what somebody may execute."""
-    return Expected(
-        run=os.path.basename(os.path.dirname(file)) in ("bin", "sbin") or os.access(file, os.X_OK),
-        where="its artifact",
-        alone=False,
-    )
+def _programs(directory: str, install: str, commands: Container[str] = ()) -> Iterator[tuple[str, bool]]:
+    """What is to be inspected in a directory, by its path there, and whether it is to be executed.
 
-
-def _programs(directory: str, install: str, commands: Container[str] = ()) -> Iterator[str]:
-    """The ELF files and scripts below a directory, by their first bytes, and what else lies where programs are.
-
-    ``install`` is its place in the image, empty where nothing in it is executed but by what it is.
+    That is every ELF file; where programs are, scripts, and what a server or Git gave in place of a program; and what
+    services run. ``install`` is its place in the image. The build chooses in the same way: templates/inspect.sh.j2.
     """
+    whole = os.path.basename(install) in ("bin", "sbin")
     for folder, folders, files in os.walk(directory):
         folders.sort()
-        place = os.path.normpath(os.path.join(install, os.path.relpath(folder, directory))) if install else ""
+        place = os.path.relpath(folder, directory)
+        programs = place in FOLDERS or (whole and place == os.curdir)
         for name in sorted(files):
-            path = os.path.join(folder, name)
+            path, inside = os.path.join(folder, name), os.path.normpath(os.path.join(place, name))
             if os.path.islink(path) or not os.path.isfile(path):
                 continue
+            run = f"{install}/{inside}" in commands
             try:
                 with open(path, "rb") as file:
-                    head = file.read(facts.HEAD if place else 4)
+                    head = file.read(facts.HEAD if programs else len(ELF))
             except OSError as error:
                 raise HostError(f"{path} cannot be read: {error.strerror}") from None
-            if head.startswith(MAGIC) or (place and (f"{place}/{name}" in commands or _misplaced(path, place, head))):
-                yield path
+            stored = programs and (head.startswith(SCRIPT) or _mistaken(path, head))
+            if run or stored or head.startswith(ELF):
+                yield inside, run or programs
 
 
-def _misplaced(path: str, place: str, head: bytes) -> bool:
-    """Whether something that is no program lies where programs are, and not to be read there, such as bin/activate."""
-    if os.path.basename(place) not in ("bin", "sbin"):
-        return False
-    named = os.path.splitext(path)[1] not in ("", ".exe")
-    return os.stat(path).st_mode & 0o111 != 0 or not (named or facts.text(head))
+def _mistaken(path: str, head: bytes) -> bool:
+    """Whether something is there in place of a program; other things may lie beside programs, to be read there."""
+    executable = os.stat(path).st_mode & 0o111 != 0
+    if not head.strip(b"\0"):
+        return executable
+    return facts.substitute(head) and (executable or "." not in os.path.basename(path))
 
 
 def _matches(pattern: str, path: str) -> bool:

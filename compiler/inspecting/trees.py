@@ -27,7 +27,7 @@ class Tree(NamedTuple):
     installed: tuple[tuple[str, str], ...] = ()
     """Paths in the image and on this machine; the latter empty for what is made elsewhere."""
     beside: str = ""
-    """The directory of this machine in which files lie that may come along with a file that nothing installs."""
+    """The directory of this machine in which files lie that may come along with a file."""
 
     def host(self, path: str) -> str | None:
         """Where a path of the image is on this machine, links followed inside; none where it leads nowhere."""
@@ -62,6 +62,11 @@ class Tree(NamedTuple):
     def brings(self, path: str) -> bool:
         """Whether a file at a path of the image is installed, or may be where that is made elsewhere."""
         return self.unseen(path) or os.path.isfile(self._replace(root="").host(path) or "")
+
+    def along(self, name: str) -> bool:
+        """Whether a program of that name comes along in the directory of the file that asks for it."""
+        path = f"{self.beside}/bin/{name}"
+        return self.beside not in ("", "/") and os.path.isfile(path) and os.access(path, os.X_OK)
 
     def find(self, folder: str, name: str, of: str) -> str | None:
         """Where a file of a directory is that the file ``of`` names; "" where it may be there unseen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,6 +11,7 @@ import pytest
 
 from tests import binaries
 from tests.binaries import GLIBC_LOADER, MUSL_LOADER
+from tests.readers import tools
 from tests.running import appos
 
 if TYPE_CHECKING:
@@ -78,6 +80,24 @@ def named(done: Done) -> dict[str, list[str]]:
     return {name: sorted(set(codes)) for name, codes in found.items()}
 
 
+def by_hand(engine: Engine, directory: Path, base: str) -> dict[str, list[str]]:
+    """What the command says of the same spec, in the root file system of its base."""
+    made = engine.tell("create", base, "true").strip()
+    try:
+        engine.tell("export", "-o", str(directory / "root.tar"), made)
+    finally:
+        engine.tell("rm", made)
+    (directory / "root").mkdir()
+    # Its devices are of no use, and whoever runs the tests may not make any.
+    tools.call(["tar", "-xf", "root.tar", "-C", "root", "--exclude=dev/*"], cwd=str(directory))
+    run = appos("inspect", "--root", "root", "--format", "json", cwd=directory)
+    found: dict[str, list[str]] = {}
+    for file in json.loads(run.out):
+        for problem in file["problems"]:
+            found.setdefault(file["file"].rpartition("/")[2], []).append(problem["code"])
+    return {name: sorted(set(codes)) for name, codes in found.items()}
+
+
 def there(engine: Engine, tag: str) -> bool:
     return engine.call("image", "inspect", tag).status == 0
 
@@ -93,9 +113,14 @@ def _tools(directory: Path, good: bytes, glibc: Path) -> None:
     write(directory / "bin" / "tool", b"#!/usr/bin/env python3\n")
     write(directory / "bin" / "norun", good, 0o644)
     write(directory / "bin" / "html", b"<html>not found</html>\n")
+    write(directory / "bin" / "sent", b"<!doctype html>\n", 0o644)
+    write(directory / "bin" / "none", b"")
+    for name in ("page.html", "README", ".keep"):
+        write(directory / "bin" / name, b"<html>\n" if name == "page.html" else b"", 0o644)
+    write(directory / "lib" / "made" / "bin" / "build", b"#!/usr/bin/env python3\n")
+    write(directory / "lib" / "made" / "build.sh", b"#!/bin/bash\n")
     write(directory / "bin" / "activate", b"export TOOLS=yes\n")
     write(directory / "bin" / "lib.dll", b"MZ\0\0")
-    (directory / "lib").mkdir()
     binaries.compiled(directory / "lib" / "addon.node", CALLER, "-shared", str(glibc))
 
 
@@ -152,13 +177,15 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
         "nameless": ["B103"],
         **{name: ["B120"] for name in SCRIPTS},
     }
-    inside = {"tool": ["B120"], "norun": ["B122"], "html": ["B101"], "addon.node": ["B110"]}
+    inside = {"tool": ["B120"], "norun": ["B122"], "addon.node": ["B110"]}
+    inside |= {name: ["B101"] for name in ("html", "sent", "none")}
     artifacts = {name: f"install: /usr/local/bin/{name}" for name in ("api", *kinds)}
     artifacts |= {"declared": "install: /usr/local/bin/declared, libc: static"}
     artifacts |= {"app": "install: /opt/app, uninspected: ['left/*']", "tools": "install: /opt/tools"}
     done = built(engine, tmp_path, tag, Spec(artifacts, command="/opt/app/bin/server"))
     expected = kinds | inside | {"declared": ["B112"], "native.node": ["B104"], "server": ["B123"]}
     assert named(done) == expected
+    assert by_hand(engine, tmp_path, "alpine:3.19") == expected
     assert done.status != 0
     assert not there(engine, tag)
     text = done.out + done.err
@@ -193,6 +220,7 @@ def test_what_can_run_is_built_started_once_and_costs_no_byte(engine: Engine, tm
     }
     done = built(engine, tmp_path, tag, Spec(artifacts))
     assert done.status == 0, done.err
+    assert by_hand(engine, tmp_path, "alpine:3.19") == {}
     assert "/usr/local/bin/busybox --help: BusyBox" in done.out + done.err
     assert f"/usr/local/bin/script --version: version {tag}" in done.out + done.err
     history = engine.tell("history", "--no-trunc", "--format", "{{.CreatedBy}}\t{{.Size}}", tag)
@@ -229,7 +257,10 @@ def test_a_glibc_program_on_alpine_is_checked_against_the_libraries_that_come_al
     artifacts["new"] += ", compress: zstd"
     volumes = "volumes: {data: {mount: /data}}\n"
     done = built(engine, tmp_path, tag, Spec(artifacts, command="/usr/local/bin/fine", more=volumes))
-    assert named(done) == {"new": ["B115"], "missing": ["B114"], "page": ["B101"]}
+    expected = {"new": ["B115"], "missing": ["B114"], "page": ["B101"]}
+    assert named(done) == expected
+    # What another image brings along cannot be seen by hand, but how old its C library is.
+    assert by_hand(engine, tmp_path, "alpine:3.19") == {name: expected[name] for name in ("new", "page")}
     assert not there(engine, tag)
 
 
@@ -262,5 +293,6 @@ def test_on_debian_the_loader_is_asked_for_versions(engine: Engine, tmp_path: Pa
     done = built(engine, tmp_path, tag, Spec(artifacts, base="debian:bookworm-slim"))
     wrong = {"new": ["B115"], "cxx": ["B115"], "lacking": ["B114"], "musl": ["B111"], "other-app": ["B116"]}
     assert named(done) == wrong
+    assert by_hand(engine, tmp_path, "debian:bookworm-slim") == wrong
     assert "add libpq5 to image.packages" in done.out + done.err
     assert not there(engine, tag)
