@@ -33,6 +33,9 @@ adopt() {
     own "$@"
 }
 
+# as ACCOUNT COMMAND...: runs it with the rights of the account.
+as() { su -s /bin/sh -c "exec \"\$0\" \"\$@\"" -- "$@"; }
+
 # writable VOLUME [AS OWNER...]: refuses a volume that services could not write to, which would only be noticed later.
 writable() {
     volume=$1
@@ -207,5 +210,5 @@ hand_over backend appos
 for file in /appos/data/appos.db /appos/data/appos.db-wal /appos/data/appos.db-shm; do
     [ ! -e "$file" ] || chown -h appos: "$file"
 done
-su -s /bin/sh -c "exec \"\$0\" \"\$@\"" -- appos /usr/local/lib/appos/database.sh
+as appos /usr/local/lib/appos/database.sh
 exec /usr/local/lib/appos/supervisord.py -c /etc/supervisord.conf

@@ -335,11 +335,11 @@ artifact() {
 
 # executed PATH: something of the artifact that is to be executed.
 executed() {
-    file=$place${1#"$install"}
+    shown=$1 file=$place${1#"$install"}
     if [ ! -e "$file" ]; then
-        problem B123 "$1" "a service runs it, and it is not there" "correct the command, or what the artifact brings"
+        problem B123 "$shown" "a service runs it, and it is not there" "correct the command, or what the artifact brings"
     elif [ ! -d "$file" ]; then
-        run "$file" "$1"
+        run "$file" "$shown"
     fi
 }
 

@@ -52,7 +52,7 @@ class Family(NamedTuple):
     timezone_packages: tuple[str, ...]
     packers: Mapping[str, tuple[str, ...]]
     unpackers: Mapping[str, tuple[str, ...]]
-    run_as: tuple[str, ...]
+    run_as: str
     accounts: tuple[str, ...]
 
 
@@ -131,6 +131,17 @@ class Artifact(NamedTuple):
     smoke: tuple[str, ...]
     uninspected: tuple[str, ...]
     path: Path
+
+    def permits(self, account: str, bits: int) -> bool:
+        """Whether its mode may let an account do what the ``bits`` say, of 4 to read and 1 to execute.
+
+        It may where the group has the right, since who is in a group is known in the image only. Root reads everything,
+        and executes what anybody may.
+        """
+        mode = int(self.mode or "0777", 8)
+        owner, others = mode >> 6, mode | mode >> 3
+        granted = {self.owner: owner, "root": 0o4 | owner | others}.get(account, others)
+        return granted & bits == bits
 
 
 class Ready(NamedTuple):

@@ -190,11 +190,6 @@ def compose_healthcheck(commands: tuple[tuple[str, ...], ...]) -> str:
     return json(words).replace("$", "$$")
 
 
-def run_as(template: tuple[str, ...], user: str) -> str:
-    """The beginning of a command that runs the rest as another account."""
-    return " ".join(shell(word.replace("{user}", user)) for word in template)
-
-
 def download(family: str, url: str) -> str:
     """The command that fetches a URL to the file ``download``."""
     address = '"' + url.replace("$", "\\$").replace("`", "\\`").replace("{arch}", "${TARGETARCH}") + '"'

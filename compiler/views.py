@@ -127,13 +127,17 @@ def context(app: App, local: bool) -> list[str]:
     return sorted(paths | set(hooks(app)))
 
 
-def executed(app: App, artifact: Artifact) -> list[str]:
-    """The paths of an artifact that are there to be executed, as far as the spec says so."""
-    paths = [plain(service.command[0]) or "" for service in app.services if service.command]
-    paths = [path for path in paths if path == artifact.install or path.startswith(f"{artifact.install}/")]
+def executed(app: App, artifact: Artifact) -> list[tuple[str, list[str]]]:
+    """The paths of an artifact that are there to be executed, as far as the spec says so, and by which accounts."""
+    paths: dict[str, set[str]] = {}
     if artifact.libc or basename(dirname(artifact.install)) in ("bin", "sbin"):
-        paths.append(artifact.install)
-    return sorted(set(paths))
+        paths[artifact.install] = set()
+    for service in app.services:
+        path = plain(service.command[0]) or "" if service.command else ""
+        if path == artifact.install or path.startswith(f"{artifact.install}/"):
+            # What is unpacked later gets its mode and its owner then.
+            paths.setdefault(path, set()).update({service.user} - {"root"} if not artifact.compress else ())
+    return [(path, sorted(users)) for path, users in sorted(paths.items())]
 
 
 def brings_glibc(packages: Iterable[str]) -> bool:
@@ -141,9 +145,10 @@ def brings_glibc(packages: Iterable[str]) -> bool:
     return any(package.startswith(("gcompat", "libc6-compat")) for package in packages)
 
 
-def executes(app: App) -> bool:
-    """Whether an artifact brings something of which the spec says that it is to be executed."""
-    return any(executed(app, artifact) for artifact in app.inspected)
+def executing(app: App) -> list[str] | None:
+    """The accounts, but root's, that execute what artifacts bring; none where nothing is said to be executed."""
+    found = [accounts for artifact in app.inspected for _, accounts in executed(app, artifact)]
+    return sorted({account for accounts in found for account in accounts}) if found else None
 
 
 def labels(app: App) -> list[tuple[str, str]]:

@@ -43,6 +43,13 @@ def artifact(fields: str, image: str = "") -> str:
     return HEAD.replace("3.22", f"3.22{image}") + WEB + f"artifacts: {{a: {{{fields}}}}}\n"
 
 
+def run(user: str, fields: str) -> str:
+    """A spec whose service runs an artifact with these fields, as this account."""
+    return (HEAD + WEB).replace("user: web", f"user: {user}") + (
+        f"artifacts: {{web: {{prebuilt: web, install: /usr/local/bin/web, {fields}}}}}\n"
+    )
+
+
 def fetched(sums: str) -> str:
     """The fields of an artifact that is downloaded."""
     return f"install: /srv/a, fetch: {{url: 'https://example.org/a-{{arch}}', sha256: {sums}}}"
@@ -57,6 +64,11 @@ BOTH = f"{{amd64: '{ZERO}', arm64: '{ONE}'}}"
 
 FINE = {
     "nothing special": HEAD + WEB,
+    "a program that everybody may execute": run("web", "mode: '0711'"),
+    "a program that its owner may execute": run("web", "mode: '0700', owner: web"),
+    "a program that only root may execute, who runs it": run("root", "mode: '0700'"),
+    "a program of another account that root runs": run("root", "mode: '0700', owner: nobody"),
+    "a program that a group may execute, whose members nobody knows": run("web", "mode: '0710', owner: nobody"),
     "routes below each other": routed("/: {static: /srv/www}, /api/: {service: web}, /api/x: {service: web}"),
     "files and a service": routed("/: {static: /srv/www, service: web}"),
     "a trimmed Python beside another": two(", trim: true, packages: [pyramid]", "[/usr/bin/pythonic, python3]"),
@@ -87,6 +99,10 @@ FINE = {
 }
 
 WRONG = {
+    "a program that only root may execute, and another runs": (run("web", "mode: '0700'"), ["E075"]),
+    "a program that another may execute": (run("web", "mode: '0700', owner: nobody"), ["E075"]),
+    "a program that only its owner may not execute": (run("web", "mode: '0077', owner: web"), ["E075"]),
+    "a program that nobody may execute": (run("root", "mode: '0644'"), ["E075"]),
     "an account that nobody has": (HEAD + WEB + "volumes: {data: {mount: /data, owner: wbe}}\n", ["W012"]),
     "an application called secrets": (HEAD.replace("it", "secrets") + WEB, ["E046"]),
     "an image name with a digest": (

@@ -44,7 +44,7 @@ def family(image: Data, families: Mapping[str, Data]) -> Family:
         timezone_packages=tuple(facts["timezone_packages"]),
         packers={name: tuple(packages) for name, packages in facts["packers"].items()},
         unpackers={name: tuple(packages) for name, packages in facts["unpackers"].items()},
-        run_as=tuple(facts["run_as"]),
+        run_as=facts["run_as"],
         accounts=tuple(facts["accounts"]),
     )
 

@@ -45,9 +45,8 @@ class Expected(NamedTuple):
     libc: str = ""
     mode: str = ""
     """The mode that the spec gives it."""
-    owner: str = "root"
-    accounts: tuple[str, ...] = ()
-    """Whose services run it; root may whatever anybody may."""
+    barred: tuple[str, ...] = ()
+    """Accounts whose services run it, and that may not read it."""
     where: str = "the artifact"
     alone: bool = True
     """Whether this one file is all of it, so that what is said of the artifact is said of the file."""
@@ -105,25 +104,14 @@ def _run(facts: Facts, expected: Expected) -> Iterator[Finding]:
     if not expected.run or facts.kind == "library":
         return
     mode = int(expected.mode, 8) if expected.mode else 0o755 if facts.run else 0o644
-    message, hint = "", f"write mode: '0755' in {expected.where}"
     if not mode & 0o111:
-        message = "nobody may execute it: the run bit is missing"
-        hint = hint if expected.mode else f"chmod +x it, or add mode: '0755' to {expected.where}"
-    else:
-        # Without a mode in the spec, the image lets everybody do what somebody may.
-        barred = [account for account in expected.accounts if not _may(account, facts, mode, expected.owner)]
-        if barred:
-            message = (
-                f"{barred[0]}, whose service runs it, may not: it belongs to {expected.owner}, with mode {mode:04o}"
-            )
-    if message:
-        yield Finding("B122", facts.path, message, hint)
-
-
-def _may(account: str, facts: Facts, mode: int, owner: str) -> bool:
-    """Whether an account may execute a file, and read it where its interpreter has to."""
-    wanted = 0o5 if facts.kind == "script" else 0o1
-    return account == "root" or (mode >> (6 if account == owner else 0)) & wanted == wanted
+        hint = f"write mode: '0755' in {expected.where}"
+        if not expected.mode:
+            hint = f"chmod +x it, or add mode: '0755' to {expected.where}"
+        yield Finding("B122", facts.path, "nobody may execute it: the run bit is missing", hint)
+    elif facts.kind == "script" and expected.barred:
+        message = f"{expected.barred[0]}, whose service runs it, may not read it, as its interpreter has to"
+        yield Finding("B122", facts.path, message, f"write mode: '0755' in {expected.where}")
 
 
 def _script(facts: Facts, image: Image) -> Iterator[Finding]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from compiler.errors import Mark
     from compiler.model import App, Artifact
 
+READ = 0o4
 ELF, SCRIPT = b"\x7fELF", b"#!"
 
 FOLDERS = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin")
@@ -61,13 +62,12 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
         base = Expected(
             libc=artifact.libc,
             mode=artifact.mode,
-            owner=artifact.owner,
             where=f"artifacts.{artifact.name}",
             alone=not os.path.isdir(path),
         )
         if not os.path.isdir(path):
             run = runs(artifact.install, commands) or bool(artifact.libc)
-            expected = base._replace(run=run, accounts=_accounts(app, artifact.install))
+            expected = base._replace(run=run, barred=_barred(app, artifact, artifact.install))
             yield Target(path, artifact.prebuilt, expected, mark, artifact)
             continue
         for place in sorted(commands):
@@ -78,7 +78,7 @@ def ready_made(app: App, directory: str) -> Iterator[Target]:
             if any(_matches(pattern, inside) for pattern in artifact.uninspected):
                 continue
             file, shown = os.path.join(path, inside), f"{artifact.prebuilt.rstrip('/')}/{inside}"
-            expected = base._replace(run=run, accounts=_accounts(app, f"{artifact.install}/{inside}"))
+            expected = base._replace(run=run, barred=_barred(app, artifact, f"{artifact.install}/{inside}"))
             yield Target(file, shown, expected, mark, artifact, os.path.realpath(path))
 
 
@@ -91,9 +91,10 @@ def installed(app: App, directory: str) -> Iterator[tuple[str, str]]:
         yield place, path if source and os.path.exists(path) else ""
 
 
-def _accounts(app: App, place: str) -> tuple[str, ...]:
-    """Whose services run the program at a path of the image."""
-    return tuple(service.user for service in app.services if service.command and plain(service.command[0]) == place)
+def _barred(app: App, artifact: Artifact, place: str) -> tuple[str, ...]:
+    """Whose services run the program at a path of the image, and may not read it."""
+    running = [service for service in app.services if service.command and plain(service.command[0]) == place]
+    return tuple(service.user for service in running if not artifact.permits(service.user, READ))
 
 
 def runs(place: str, commands: set[str]) -> bool:

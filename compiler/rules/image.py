@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from compiler.caches import CACHES
 from compiler.rules.context import SYSTEM, parents
+from compiler.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 STAGES = ("scratch", "context")
 """Names that no stage may have: https://docs.docker.com/reference/build-checks/reserved-stage-name/"""
+EXECUTE = 0o1
 _ANY = "*"
 """In place of the name of an architecture: whichever."""
 
@@ -84,6 +86,7 @@ def artifacts(ctx: Context) -> Iterator[Problem]:
         yield from _fetched(ctx, artifact)
         yield from _built(ctx, artifact)
         yield from _linked(ctx, artifact)
+        yield from _executed(ctx, artifact)
         if artifact.name in STAGES:
             yield ctx.key("E063", path, f'a Dockerfile keeps the name "{artifact.name}" for itself', "rename it")
         yield from _packed(ctx, artifact)
@@ -171,6 +174,17 @@ def _linked(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
     elif artifact.libc == "glibc" and libc == "musl" and "alpine" in artifact.libraries:
         where = "libraries" if "libraries" in ctx.data["artifacts"][artifact.name] else "libc"
         yield ctx.at("E064", (*path, where), f'"{artifact.libraries}" has no glibc to copy', hint)
+
+
+def _executed(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
+    """Whoever runs it may execute it."""
+    for service in ctx.app.services:
+        program = plain(service.command[0]) or "" if service.command else ""
+        inside = program == artifact.install or program.startswith(f"{artifact.install}/")
+        if inside and not artifact.permits(service.user, EXECUTE):
+            message = f'"{service.name}" runs it as {service.user}, whom mode {artifact.mode} does not let execute it'
+            hint = "write mode: '0755'" + ("" if service.user == artifact.owner else f", or owner: {service.user}")
+            yield ctx.at("E075", (*artifact.path, "mode"), message, hint, (service.path, "the service"))
 
 
 def _packed(ctx: Context, artifact: Artifact) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from compiler.verify.engine import Done, Engine
 
 HEAD = "version: 1\nname: broken\nimage: {{base: '{base}'}}\nartifacts:\n"
-TAIL = "services:\n  api: {{command: [{command}], user: nobody, port: 8080}}\n"
+TAIL = "services:\n  api: {{command: [{command}], user: nobody, port: 8080}}\n{more}"
 EXIT = 'void _start(void) {{ __asm__ volatile("mov $60, %eax; mov ${status}, %edi; syscall"); }}\n'
 SCRIPTS = {
     "bash": "/bin/bash",
@@ -63,7 +63,7 @@ def built(engine: Engine, directory: Path, tag: str, spec: Spec) -> Done:
         for name, fields in spec.artifacts.items()
     }
     lines = [f"  {name}: {{{fields}}}\n" for name, fields in artifacts.items()]
-    text = HEAD.format(base=spec.base) + "".join(lines) + TAIL.format(command=spec.command) + spec.more
+    text = HEAD.format(base=spec.base) + "".join(lines) + TAIL.format(command=spec.command, more=spec.more)
     (directory / "appos.yaml").write_text(text)
     run = appos(cwd=directory)
     assert run.status == 0, run.err
@@ -236,6 +236,25 @@ def test_a_smoke_test_that_fails_or_never_ends_stops_the_build(
     done = built(engine, tmp_path, tag, Spec({"api": "install: /usr/local/bin/api, smoke: [--version]"}))
     assert "error[B130]: /usr/local/bin/api --version: it " in done.out + done.err
     assert said in done.out + done.err
+    assert not there(engine, tag)
+
+
+@pytest.mark.parametrize("base", ["alpine:3.19", "debian:bookworm-slim"])
+def test_whoever_runs_a_program_must_be_allowed_to(engine: Engine, tmp_path: Path, tag: str, base: str) -> None:
+    for name in ("api", "group", "hidden"):
+        binaries.compiled(tmp_path / "files" / name, EXIT.format(status=0), "-static")
+    for name in ("script", "plain"):
+        write(tmp_path / "files" / name, b"#!/bin/sh\n")
+    modes = {"api": "0711", "plain": "0755", "group": "0750", "script": "0711"}
+    artifacts = {name: f"install: /usr/local/bin/{name}, mode: '{mode}'" for name, mode in modes.items()}
+    artifacts["hidden"] = "install: /root/hidden"
+    services = [f"  {name}: {{command: [/usr/local/bin/{name}], user: nobody}}\n" for name in modes if name != "api"]
+    services += [
+        "  hidden: {command: [/root/hidden], user: nobody}\n",
+        "  root: {command: [/usr/local/bin/group], user: root}\n",
+    ]
+    done = built(engine, tmp_path, tag, Spec(artifacts, base, more="".join(services)))
+    assert named(done) == {"group": ["B122"], "script": ["B122"], "hidden": ["B122"]}
     assert not there(engine, tag)
 
 
