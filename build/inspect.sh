@@ -12,7 +12,7 @@ again="get or build it again, and compare its checksum"
 # problem CODE FILE MESSAGE HELP
 problem() {
     failed=1
-    printf 'error[%s]: %s: %s\n --> appos.yaml: artifacts.%s, install: %s\n  = help: %s\n' "$1" "$2" "$3" "$name" "$install" "$4" >&2
+    printf 'error[%s]: %s: %s\n --> appos.yaml: artifacts.%s, install: %s\n  = help: %s\n' "$1" "$2" "$3" "$name" "$install" "$4" | tr -d '\000-\010\013-\037\177' >&2
 }
 
 # The usual libraries and interpreters, each with the package of this base that has it.
@@ -36,35 +36,49 @@ package() {
     echo "add the package that has it to image.packages"
 }
 
-# number FILE OFFSET SIZE: a number of its header, which is in this machine's order of bytes.
-number() { od -An -v -j "$2" -N "$3" -t "u$3" "$1" | tr -d ' '; }
+# No file is as large, and shells cannot add up more than a few times that.
+largest=999999999999999
+
+# number FILE OFFSET SIZE: a number of its header, which is in this machine's order of bytes; 0 where it has none.
+number() {
+    od -An -v -j "$2" -N "$3" -t "u$3" "$1" 2>/dev/null | {
+        read -r number || number=0
+        case $number in ????????????????*) number=$largest ;; esac
+        echo "$number"
+    }
+}
 
 # machine FILE: word size, order of bytes and processor of an ELF file; nothing for any other.
-machine() { od -An -v -t u1 -N 20 "$1" | tr -s ' \n' '  ' | sed -n 's/^ 127 69 76 70 \([12] [12]\) .* \([0-9]* [0-9]*\) $/\1 \2/p'; }
+machine() { od -An -v -t u1 -N 20 "$1" 2>/dev/null | tr -s ' \n' '  ' | sed -n 's/^ 127 69 76 70 \([12] [12]\) .* \([0-9]* [0-9]*\) $/\1 \2/p'; }
 
-# segments FILE: kind, place and length of each entry of its table: https://man7.org/linux/man-pages/man5/elf.5.html
+# segments FILE: kind, place, length and length in memory of each entry of its table: https://man7.org/linux/man-pages/man5/elf.5.html
 segments() {
     case $(machine "$1") in
         1*) word=4 entry=32 table=$(number "$1" 28 4) count=$(number "$1" 44 2) ;;
         2*) word=8 entry=56 table=$(number "$1" 32 8) count=$(number "$1" 56 2) ;;
         *) return ;;
     esac
-    od -An -v -w"$entry" -t "u$word" -j "$table" -N $((count * entry)) "$1" 2>/dev/null | while read -r kind at _ _ length _; do
-        echo "$((kind & 4294967295)) $at $length"
+    od -An -v -w"$entry" -t "u$word" -j "$table" -N $((count * entry)) "$1" 2>/dev/null | while read -r kind at _ _ length memory _; do
+        case $kind in ????????????????*) kind=0 ;; esac
+        case $at in ????????????????*) at=$largest ;; esac
+        case $length in ????????????????*) length=$largest ;; esac
+        case $memory in ????????????????*) memory=$largest ;; esac
+        # The kind's other half is flags; the last entry may be cut off.
+        echo "$((kind & 4294967295)) ${at:-0} ${length:-0} ${memory:-0}"
     done
 }
 
 # loader FILE: the one that it asks for.
 loader() {
-    segments "$1" | while read -r kind at length; do
+    segments "$1" | while read -r kind at length _; do
         [ "$kind" -ne 3 ] || [ "$length" -gt 4096 ] || dd if="$1" bs=1 skip="$at" count=$((length - 1)) 2>/dev/null
-    done
+    done | tr '\000' '\n' | head -n 1
 }
 
 # needy FILE: whether it names a library that it needs.
 needy() {
     case $own in 1*) word=4 ;; *) word=8 ;; esac
-    segments "$1" | while read -r kind at length; do
+    segments "$1" | while read -r kind at length _; do
         [ "$kind" -ne 2 ] || od -An -v -w$((2 * word)) -t "u$word" -j "$at" -N "$length" "$1"
     done | grep -q '^ *1 '
 }
@@ -117,16 +131,13 @@ whole() {
     # What is loaded, the dynamic table and the loader's name; kept in a file, since a loop behind a pipe cannot tell anything.
     segments "$1" >/tmp/segments
     loaded=0
-    while read -r kind at length; do
+    while read -r kind at length memory; do
         case $kind in 1) loaded=1 ;; 2 | 3) ;; *) continue ;; esac
-        case $at,$length in
-            # No file is as large, and shells cannot add that up.
-            ????????????????*,* | *,????????????????*) why="a part of it would be at $at, and have $length bytes" && continue ;;
-        esac
         [ $((at + length)) -le "$end" ] || end=$((at + length))
+        [ "$kind" -ne 1 ] || [ "$length" -le "$memory" ] || why="a part of it is larger in the file than in memory"
         [ "$kind" -ne 3 ] || { [ "$length" -gt 1 ] && [ "$length" -le 4096 ]; } || why="the name of its loader has $length bytes"
     done </tmp/segments
-    if [ "$end" -gt "$size" ] || [ "$first" -gt "$size" ] || [ "$end" -lt 0 ] || [ "$first" -lt 0 ]; then
+    if [ "$end" -gt "$size" ] || [ "$first" -gt "$size" ]; then
         problem B102 "$2" "its end is missing: its header speaks of $end bytes, and there are $size" "$again"
         return 1
     fi
@@ -186,29 +197,35 @@ libraries() {
         # Of a program it says as well which symbols it lacks, and which others do: they may be for what is never called.
         *) timeout 30 env LD_TRACE_LOADED_OBJECTS=1 ${starts:+LD_WARN=1 LD_BIND_NOW=1} "${asked:-$usual}" "$1" ;;
     esac >/tmp/listed 2>&1
-    case $? in 124 | 13? | 14?) echo "killed: " >>/tmp/listed ;; esac
+    status=$?
     # What a library wants of the program that loads it cannot be known; and where one is missing, so is what it has.
-    { [ -n "$starts" ] && ! grep -q '^Error loading ' /tmp/listed; } || sed -i '/^Error relocating /d' /tmp/listed
-    sed -n -e 's/^[[:space:]]*\([^ ]*\) => not found.*/B114 \1 is not in the image/p' \
+    skipped='/^Error relocating /d'
+    [ -z "$starts" ] || grep -q '^Error loading ' /tmp/listed || skipped=
+    sed -n -e "$skipped" -e 's/^[[:space:]]*\([^ ]*\) => not found.*/B114 \1 is not in the image/p' \
         -e 's/^Error loading shared library \([^:]*\): .*/B114 \1 is not in the image/p' \
         -e 's/^.*: version `\(.*\)'\'' not found (required by .*/B115 \1 is in no library of the image/p' \
         -e 's/^Error relocating .*: \(.*\): symbol not found$/B116 \1 is in no library of the image/p' \
-        -e 's/^.*: Not a valid dynamic program.*/B103 its structure makes no sense/p' \
-        -e 's/^.*: \(invalid ELF header\|file too short\|ELF .*\|object file has no .*\|cannot .*\|failed .*\)/B103 \1/p' \
-        -e 's/^killed: .*/B103 its loader cannot cope with it/p' /tmp/listed | sort -u >/tmp/problems
+        /tmp/listed | sort -u >/tmp/problems
     [ -s /tmp/problems ] || grep -F "($1)" /tmp/listed | sed -n 's/^undefined symbol: \([^[:space:]]*\).*/B116 \1 is in no library of the image/p' >/tmp/problems
+    if [ "$status" -ne 0 ] && [ ! -s /tmp/problems ] && ! grep -q '^Error relocating ' /tmp/listed; then
+        case $status in
+            124 | 13? | 14?) echo "B103 its loader cannot cope with it" ;;
+            *) tail -n 1 /tmp/listed | sed 's/^.*: /B103 /' ;;
+        esac >/tmp/problems
+    fi
     while read -r code message; do
         case $code in
             B103) problem B103 "$2" "it is damaged: $message" "$again" ;;
             B114) problem B114 "$2" "its library $message" "$(package "${message%% *}")" ;;
-            *) problem "$code" "$2" "$message" "build it on an older system, or use a newer base" ;;
+            B11[56]) problem "$code" "$2" "$message" "build it on an older system, or use a newer base" ;;
         esac
     done </tmp/problems
 }
 
 # script FILE SHOWN
 script() {
-    first=$(head -n 1 "$1" | tr -d '\000')
+    # For the kernel, a zero ends it as well.
+    first=$(head -n 1 "$1" | tr '\000' '\n' | head -n 1)
     if [ "$first" != "${first%"$(printf '\r')"}" ]; then
         problem B121 "$2" "its lines end as on Windows, so that the kernel looks for an interpreter whose name ends in a CR" "save it with the line endings of Unix, as git does with eol=lf"
     fi
@@ -223,14 +240,17 @@ interpreted() {
     case $1 in /*) there "$1" || return ;; *) help="write the whole path of it" && return 1 ;; esac
     [ "${1##*/}" = env ] || return 0
     wanted=$2
-    case $2 in
-        -S* | -[a-z0]*S* | --split-string*) ;;
-        *[[:space:]]*) help="the kernel gives env all of the line as one name: write $1 -S, where env knows it" && return 1 ;;
+    case ${2%%[[:space:]]*},$2 in
+        --s*=*,* | -S*,* | -[a-z0]*S*,*) ;;
+        *,*[[:space:]]*) help="the kernel gives env all of the line as one name: write $1 -S, where env knows it" && return 1 ;;
         *) there "$2" && return || return 1 ;;
     esac
     "$1" -S true 2>/dev/null || { help="the image's env knows no -S: write the program's own path, or add coreutils to image.packages" && return 1; }
-    # shellcheck disable=SC2046 # these are words again
-    set -- $(printf %s "$2" | sed 's/^--split-string=*//; s/^-[a-z0]*S//' | tr -d "*?['\"")
+    # What env makes of escapes and variables, it alone knows; quotes are the same to xargs.
+    case $2 in *[\\\$]*) return ;; esac
+    printf %s "$2" | sed 's/^--s[a-z-]*=//; s/^-[a-z0]*S//' | tr -d '*?[' | xargs printf '%s\n' >/tmp/words 2>/dev/null || return
+    set --
+    while IFS= read -r word; do set -- "$@" "$word"; done </tmp/words
     while [ $# -gt 0 ]; do
         case $1 in
             -u | -C | --unset | --chdir) shift ;;

@@ -20,6 +20,38 @@ void _start(void) { __asm__ volatile("mov $60, %eax; mov $STATUS, %edi; syscall"
 """
 """A program for x86-64 that ends at once: exit is system call 60."""
 
+ENV = {
+    "sh": True,
+    "/bin/sh": True,
+    "A=b": False,
+    "": False,
+    "node": False,
+    # The kernel makes one argument of all that follows.
+    "sh -e": False,
+    "-i sh": False,
+    "A=b sh": False,
+    "--split-string sh": False,
+    "-S sh -e": True,
+    "-Ssh": True,
+    "--split-string=sh": True,
+    "--split=sh": True,
+    "-vS sh": True,
+    "-S -u X sh": True,
+    "-S -uX -i - A=b sh -e": True,
+    "-S -C / sh": True,
+    "-S --unset X --chdir=/ --block-signal=INT -- sh": True,
+    '-S "sh"': True,
+    "-S '/bin/sh' -c true": True,
+    "-S -S sh": True,
+    "-S node --flag": False,
+    "-S -u sh": False,
+    "-S -q sh": False,
+    '-S "sh': False,
+    # What is there at the start is not known now.
+    "-S ${SHELL}": True,
+}
+"""What may follow env, and whether the one of Debian then starts something that is there."""
+
 
 def compiled(out: Path, source: str, *flags: str, target: str = "x86_64-linux-gnu") -> Path:
     """A program or library of one source file, linked with nothing but what the flags name."""

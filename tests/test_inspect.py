@@ -116,6 +116,8 @@ SCRIPTS = {
     "#!/nowhere\n": ["B120"],
     "#!sh\n": ["B120"],
     "#!\n": ["B120"],
+    # For the kernel, a zero ends the line.
+    "#!/bin/sh\0 -x\n": [],
     "#!/bin/sh\r\necho\r\n": ["B121"],
     "#!/usr/bin/env node\r\n": ["B120", "B121"],
     "echo hello\n": ["B101"],
@@ -162,47 +164,14 @@ def test_interpreters_are_missing_only_where_that_is_certain(
     assert inspected(path, "--base", base, *AMD64) == expected
 
 
-ENV = {
-    "sh": True,
-    "/bin/sh": True,
-    "A=b": False,
-    "": False,
-    "node": False,
-    # The kernel makes one argument of all that follows.
-    "sh -e": False,
-    "-i sh": False,
-    "A=b sh": False,
-    "--split-string sh": False,
-    "-S sh -e": True,
-    "-Ssh": True,
-    "--split-string=sh": True,
-    "--split=sh": True,
-    "-vS sh": True,
-    "-S -u X sh": True,
-    "-S -uX -i - A=b sh -e": True,
-    "-S -C / sh": True,
-    "-S --unset X --chdir=/ --block-signal=INT -- sh": True,
-    '-S "sh"': True,
-    "-S '/bin/sh' -c true": True,
-    "-S -S sh": True,
-    "-S node --flag": False,
-    "-S -u sh": False,
-    "-S -q sh": False,
-    '-S "sh': False,
-    # What is there at the start is not known now.
-    "-S ${SHELL}": True,
-}
-"""What may follow env, and whether the one of Debian then starts something that is there."""
-
-
-@pytest.mark.parametrize("argument", ENV)
+@pytest.mark.parametrize("argument", binaries.ENV)
 def test_what_env_starts(tmp_path: Path, argument: str) -> None:
     path = tmp_path / "script"
     path.write_text(f"#!/usr/bin/env {argument}\n")
     path.chmod(0o755)
-    assert inspected(path, *DEBIAN) == ([] if ENV[argument] else ["B120"])
+    assert inspected(path, *DEBIAN) == ([] if binaries.ENV[argument] else ["B120"])
     splits = "S" in argument or "--split" in argument
-    assert inspected(path, *ALPINE) == ([] if ENV[argument] and not splits else ["B120"])
+    assert inspected(path, *ALPINE) == ([] if binaries.ENV[argument] and not splits else ["B120"])
 
 
 def test_advice_on_env_is_for_the_one_that_is_there(tmp_path: Path) -> None:

@@ -164,7 +164,8 @@ def read(path: str, shown: str = "") -> Facts:
 def plain(head: bytes) -> Facts:
     """The facts of a file that is no ELF, by how it begins."""
     if head.startswith(b"#!"):
-        line = head[2:].split(b"\n", 1)[0].decode("utf-8", "replace")
+        # For the kernel, a zero ends it as well.
+        line = re.split(rb"[\n\0]", head[2:], maxsplit=1)[0].decode("utf-8", "replace")
         words = line.rstrip("\r").split(None, 1)
         return Facts(
             "",
@@ -265,9 +266,7 @@ def _loaded(elf: ELFFile, size: int, facts: Facts) -> tuple[Facts, DynamicSegmen
         if kind in ("PT_LOAD", "PT_DYNAMIC", "PT_INTERP") and end > size:
             return facts._replace(truncated=f"its segments take {end} bytes, and there are {size}"), None
         if kind == "PT_INTERP":
-            if not 1 < segment["p_filesz"] <= HEAD:
-                raise _DamageError(f"the name of its loader has {segment['p_filesz']} bytes")
-            facts = facts._replace(kind="executable", interpreter=cast("Any", segment).get_interp_name())
+            facts = facts._replace(kind="executable", interpreter=_loader(segment))
         elif kind == "PT_DYNAMIC":
             dynamic = cast("DynamicSegment", segment)
     if not loads:
@@ -275,6 +274,14 @@ def _loaded(elf: ELFFile, size: int, facts: Facts) -> tuple[Facts, DynamicSegmen
     if dynamic and not any(elf.address_offsets(dynamic["p_vaddr"])):
         raise _DamageError("its dynamic table lies outside of what is loaded")
     return facts, dynamic
+
+
+def _loader(segment: Any) -> str:
+    if not 1 < segment["p_filesz"] <= HEAD:
+        raise _DamageError(f"the name of its loader has {segment['p_filesz']} bytes")
+    if not segment.data().endswith(b"\0"):
+        raise _DamageError("the name of its loader has no end")
+    return str(segment.get_interp_name())
 
 
 DF_1_PIE = 0x08000000

@@ -32,8 +32,12 @@ SCRIPTS = {
     "folder": "/bin",
     "unexecutable": "/etc/passwd",
     "elsewhere": "/bin/env sh",
+    "long": "/usr/bin/env --split-string sh",
 }
 """First lines that the kernel, or env, can do nothing with on Alpine."""
+
+PLTREL = 20
+"""The tag of the dynamic table that says of which form some of its relocations are."""
 
 CALLER = "int thing(void); int caller(void) { return thing(); }\n"
 LARGE = "static volatile char data[50000] = {1}; void _start(void) { for (;;) data[0]++; }\n"
@@ -151,6 +155,7 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
     write(files / "cut", binaries.patched(large, binaries.Patch(40, "Q", 0), binaries.Patch(60, "H", 0))[:9000])
     write(files / "bsd", binaries.patched(good.read_bytes(), binaries.Patch(7, "B", 9)))
     write(files / "short", good.read_bytes()[:40])
+    write(files / "larger", binaries.patched(data, binaries.Patch(binaries.segments(data)[1] + 40, "Q", 1)))
     write(files / "nameless", binaries.patched(data, binaries.Patch(binaries.segments(data)[3] + 32, "Q", 1)))
     for name, line in SCRIPTS.items():
         write(files / name, f"#!{line}\n".encode())
@@ -175,6 +180,7 @@ def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Eng
         "bsd": ["B105"],
         "short": ["B102"],
         "nameless": ["B103"],
+        "larger": ["B103"],
         **{name: ["B120"] for name in SCRIPTS},
     }
     inside = {"tool": ["B120"], "norun": ["B122"], "addon.node": ["B110"]}
@@ -304,14 +310,21 @@ def test_on_debian_the_loader_is_asked_for_versions(engine: Engine, tmp_path: Pa
         binaries.library(
             tmp_path / "files" / name / "lib" / "libthing.so.1", function="thing" if name == "bundled" else "nothing"
         )
-    write(tmp_path / "files" / "bundled" / "bin" / "split", b"#!/usr/bin/env -S -u X 'sh' -e\n")
-    names = ("api", "new", "cxx", "lacking", "musl")
+    for number, argument in enumerate(binaries.ENV):
+        write(tmp_path / "files" / f"env{number}", f"#!/usr/bin/env {argument}\n".encode())
+    # What its loader says of it is in none of the usual words.
+    data = (tmp_path / "files" / "api").read_bytes()
+    write(tmp_path / "files" / "odd", binaries.patched(data, binaries.Patch(binaries.tags(data)[PLTREL], "Q", 1 << 40)))
+    scripts = {f"env{number}": [] if starts else ["B120"] for number, starts in enumerate(binaries.ENV.values())}
+    names = ("api", "new", "cxx", "lacking", "musl", "odd", *scripts)
     artifacts = {name: f"install: /usr/local/bin/{name}" for name in names}
     artifacts["own"] = "from: {image: 'debian:bookworm-slim', path: /bin/ls}, install: /usr/local/bin/own"
     artifacts |= {name: f"install: /opt/{name}" for name in ("bundled", "other")}
     done = built(engine, tmp_path, tag, Spec(artifacts, base="debian:bookworm-slim"))
-    wrong = {"new": ["B115"], "cxx": ["B115"], "lacking": ["B114"], "musl": ["B111"], "other-app": ["B116"]}
-    assert named(done) == wrong
+    wrong = {name: codes for name, codes in scripts.items() if codes}
+    wrong |= {"new": ["B115"], "cxx": ["B115"], "lacking": ["B114"], "musl": ["B111"], "other-app": ["B116"]}
+    unknown = f"env{list(binaries.ENV).index('-S -q sh')}"
+    assert named(done) == {name: codes for name, codes in wrong.items() if name != unknown} | {"odd": ["B103"]}
     assert by_hand(engine, tmp_path, "debian:bookworm-slim") == wrong
     assert "add libpq5 to image.packages" in done.out + done.err
     assert not there(engine, tag)
