@@ -39,48 +39,51 @@ package() {
 # No file is as large, and shells cannot add up more than a few times that.
 largest=999999999999999
 
-# number FILE OFFSET SIZE: a number of its header, which is in this machine's order of bytes; 0 where it has none.
-number() {
-    od -An -v -j "$2" -N "$3" -t "u$3" "$1" 2>/dev/null | {
-        read -r number || number=0
-        case $number in ????????????????*) number=$largest ;; esac
-        echo "$number"
-    }
+# header FILE: $machine, its word size, order of bytes and processor, $system and $type; fails for what is no ELF file.
+# https://man7.org/linux/man-pages/man5/elf.5.html
+header() {
+    machine='' system='' type=''
+    # shellcheck disable=SC2046 # these are numbers
+    set -- $(od -An -v -t u1 -N 20 "$1" 2>/dev/null)
+    case $#,${1:-},${2:-},${3:-},${4:-},${5:-},${6:-} in
+        # Of the two bytes of each type that there is, one is zero.
+        20,127,69,76,70,[12],[12]) machine="$5 $6 ${19} ${20}" system=$8 type=$((${17} + ${18})) ;;
+        *) return 1 ;;
+    esac
 }
 
-# machine FILE: word size, order of bytes and processor of an ELF file; nothing for any other.
-machine() { od -An -v -t u1 -N 20 "$1" 2>/dev/null | tr -s ' \n' '  ' | sed -n 's/^ 127 69 76 70 \([12] [12]\) .* \([0-9]* [0-9]*\) $/\1 \2/p'; }
-
-# segments FILE: kind, place, length and length in memory of each entry of its table: https://man7.org/linux/man-pages/man5/elf.5.html
-segments() {
-    case $(machine "$1") in
-        1*) word=4 entry=32 table=$(number "$1" 28 4) count=$(number "$1" 44 2) ;;
-        2*) word=8 entry=56 table=$(number "$1" 32 8) count=$(number "$1" 56 2) ;;
-        *) return ;;
+# tables FILE: where its two tables end, $first and $last, and $asked, the loader that it asks for. It is for this machine.
+# What its segments are stays in a file: kind, place, length, and length in memory of each.
+tables() {
+    # shellcheck disable=SC2046 # these are numbers
+    case $own in
+        1*) word=4 entry=32 && set -- "$1" $(od -An -v -t u4 -j 28 -N 8 "$1") $(od -An -v -t u2 -j 42 -N 8 "$1") ;;
+        *) word=8 entry=56 && set -- "$1" $(od -An -v -t u8 -j 32 -N 16 "$1") $(od -An -v -t u2 -j 54 -N 8 "$1") ;;
     esac
-    od -An -v -w"$entry" -t "u$word" -j "$table" -N $((count * entry)) "$1" 2>/dev/null | while read -r kind at _ _ length memory _; do
+    first=$2 last=$3 asked=
+    case $first in ????????????????*) first=$largest ;; esac
+    case $last in ????????????????*) last=$largest ;; esac
+    od -An -v -w"$entry" -t "u$word" -j "$first" -N $(($5 * entry)) "$1" 2>/dev/null | while read -r kind at _ _ length memory _; do
         case $kind in ????????????????*) kind=0 ;; esac
         case $at in ????????????????*) at=$largest ;; esac
         case $length in ????????????????*) length=$largest ;; esac
         case $memory in ????????????????*) memory=$largest ;; esac
         # The kind's other half is flags; the last entry may be cut off.
         echo "$((kind & 4294967295)) ${at:-0} ${length:-0} ${memory:-0}"
-    done
-}
-
-# loader FILE: the one that it asks for.
-loader() {
-    segments "$1" | while read -r kind at length _; do
-        [ "$kind" -ne 3 ] || [ "$length" -gt 4096 ] || dd if="$1" bs=1 skip="$at" count=$((length - 1)) 2>/dev/null
-    done | tr '\000' '\n' | head -n 1
+    done >/tmp/segments
+    first=$((first + $4 * $5)) last=$((last + $6 * $7))
+    while read -r kind at length _; do
+        if [ "$kind" -eq 3 ] && [ "$length" -gt 1 ] && [ "$length" -le 4096 ]; then
+            asked=$(dd if="$1" bs=1 skip="$at" count=$((length - 1)) 2>/dev/null | tr '\000' '\n' | head -n 1)
+        fi
+    done </tmp/segments
 }
 
 # needy FILE: whether it names a library that it needs.
 needy() {
-    case $own in 1*) word=4 ;; *) word=8 ;; esac
-    segments "$1" | while read -r kind at length _; do
+    while read -r kind at length _; do
         [ "$kind" -ne 2 ] || od -An -v -w$((2 * word)) -t "u$word" -j "$at" -N "$length" "$1"
-    done | grep -q '^ *1 '
+    done </tmp/segments | grep -q '^ *1 '
 }
 
 # elf PATH: the ELF files in it, by how they begin.
@@ -89,8 +92,10 @@ elf() {
         -e "/^$(printf '\177')ELF\$/ { g; s/^==> \(.*\) <==\$/\1/p; }"
 }
 
-own=$(machine /bin/sh)
-usual=$(loader /bin/sh)
+header /bin/sh
+own=$machine
+tables /bin/sh
+usual=$asked
 
 # named MACHINE
 named() {
@@ -108,49 +113,43 @@ named() {
 
 # whole FILE SHOWN: whether it is for this kernel and processor, and nothing of it is missing.
 whole() {
-    size=$(stat -c %s "$1") why=
-    case $(od -An -v -t u1 -j 4 -N 1 "$1") in *2) header=64 ;; *) header=52 ;; esac
-    if [ "$size" -lt "$header" ]; then
-        problem B102 "$2" "its end is missing: there are $size bytes, and its header alone takes $header" "$again"
+    size=$(stat -c %s "$1") loaded=0 why=
+    header "$1"
+    case $machine in 2*) smallest=64 ;; *) smallest=52 ;; esac
+    if [ "$size" -lt "$smallest" ]; then
+        problem B102 "$2" "its end is missing: there are $size bytes, and its header alone takes $smallest" "$again"
         return 1
     fi
-    case $(number "$1" 7 1) in
-        0 | 3) ;;
+    case $system in
+        0 | 3 | "") ;;
         *) problem B105 "$2" "it is for another system, and containers run on Linux" "build it with GOOS=linux, or take the one for Linux" && return 1 ;;
     esac
-    other=$(machine "$1")
-    if [ "$other" != "$own" ]; then
-        problem B104 "$2" "it is for $(named "$other"), and the image is for $(named "$own")" "take or build the one for linux/$(named "$own")"
+    if [ "$machine" != "$own" ]; then
+        problem B104 "$2" "it is for $(named "$machine"), and the image is for $(named "$own")" "take or build the one for linux/$(named "$own")"
         return 1
     fi
-    # The tables end where they start, times the size and the number of their entries; that of sections is what linkers write last.
-    case $own in
-        1*) end=$(($(number "$1" 32 4) + $(number "$1" 46 2) * $(number "$1" 48 2))) first=$(($(number "$1" 28 4) + $(number "$1" 42 2) * $(number "$1" 44 2))) ;;
-        *) end=$(($(number "$1" 40 8) + $(number "$1" 58 2) * $(number "$1" 60 2))) first=$(($(number "$1" 32 8) + $(number "$1" 54 2) * $(number "$1" 56 2))) ;;
-    esac
-    # What is loaded, the dynamic table and the loader's name; kept in a file, since a loop behind a pipe cannot tell anything.
-    segments "$1" >/tmp/segments
-    loaded=0
+    tables "$1"
+    # The table of sections is what linkers write last; after what is loaded, the dynamic table and the loader's name.
     while read -r kind at length memory; do
         case $kind in 1) loaded=1 ;; 2 | 3) ;; *) continue ;; esac
-        [ $((at + length)) -le "$end" ] || end=$((at + length))
+        [ $((at + length)) -le "$last" ] || last=$((at + length))
         [ "$kind" -ne 1 ] || [ "$length" -le "$memory" ] || why="a part of it is larger in the file than in memory"
         [ "$kind" -ne 3 ] || { [ "$length" -gt 1 ] && [ "$length" -le 4096 ]; } || why="the name of its loader has $length bytes"
     done </tmp/segments
-    if [ "$end" -gt "$size" ] || [ "$first" -gt "$size" ]; then
-        problem B102 "$2" "its end is missing: its header speaks of $end bytes, and there are $size" "$again"
+    if [ "$last" -gt "$size" ] || [ "$first" -gt "$size" ]; then
+        problem B102 "$2" "its end is missing: its header speaks of $last bytes, and there are $size" "$again"
         return 1
     fi
     # Object files are for linkers.
-    case $(number "$1" 16 2),$loaded in 2,0 | 3,0) why="nothing of it is to be loaded" ;; esac
+    case $type,$loaded in 2,0 | 3,0) why="nothing of it is to be loaded" ;; esac
     [ -z "$why" ] || { problem B103 "$2" "it is damaged: $why" "$again" && return 1; }
 }
 
 # program FILE SHOWN: an ELF file.
 program() {
     whole "$1" "$2" || return
-    kind=$(number "$1" 16 2) asked=$(loader "$1") starts=
-    case $kind,$asked in
+    starts=
+    case $type,$asked in
         # Nothing is asked for by what is linked statically, be it placed anywhere, nor by a library that needs no other.
         3,) needy "$1" || return ;;
         2,?* | 3,?*) starts=yes ;;
@@ -198,6 +197,7 @@ libraries() {
         *) timeout 30 env LD_TRACE_LOADED_OBJECTS=1 ${starts:+LD_WARN=1 LD_BIND_NOW=1} "${asked:-$usual}" "$1" ;;
     esac >/tmp/listed 2>&1
     status=$?
+    [ "$status" -ne 0 ] || grep -q 'not found\|^undefined symbol: ' /tmp/listed || return
     # What a library wants of the program that loads it cannot be known; and where one is missing, so is what it has.
     skipped='/^Error relocating /d'
     [ -z "$starts" ] || grep -q '^Error loading ' /tmp/listed || skipped=
@@ -295,10 +295,11 @@ run() {
     case $(head -c 2 "$1" | tr -d '\000') in
         '#!') script "$1" "$2" ;;
         *)
-            case $(machine "$1"),$(number "$1" 16 2) in
+            header "$1"
+            case $machine,$type in
                 ,*) problem B101 "$2" "it is no executable, but $(data "$1")" "get it again, and look at what came" && return ;;
                 *,2 | *,3) ;;
-                *,*) [ "$(machine "$1")" != "$own" ] || problem B101 "$2" "it is no executable, but an object file that was not linked" "install what the linker makes" ;;
+                *,*) [ "$machine" != "$own" ] || problem B101 "$2" "it is no executable, but an object file that was not linked" "install what the linker makes" ;;
             esac
             ;;
     esac
@@ -309,7 +310,11 @@ run() {
 stored() {
     case $(head -c 4 "$1" | tr -d '\000') in
         '#!'*) run "$1" "$2" ;;
-        "$(printf '\177')ELF") case $(number "$1" 16 2),$(loader "$1") in 2,* | 3,/*) run "$1" "$2" ;; esac ;;
+        "$(printf '\177')ELF")
+            header "$1" && [ "$machine" = "$own" ] || return
+            tables "$1"
+            case $type,$asked in 2,* | 3,/*) run "$1" "$2" ;; esac
+            ;;
         *)
             # A name with a dot is of something to be read, unless it may be executed.
             case ${1##*/},$(data "$1") in
