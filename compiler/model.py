@@ -112,6 +112,20 @@ class Fetch(NamedTuple):
     path: str
 
 
+READ, EXECUTE = 0o4, 0o1
+
+
+def permits(mode: str, owner: str, account: str, bits: int) -> bool:
+    """Whether a mode may let an account do with the owner's file what the ``bits`` say: READ, EXECUTE, or both.
+
+    It may where the group has the right, since who is in a group is known in the image only. Root reads everything, and
+    executes what anybody may.
+    """
+    of_owner, of_others = int(mode, 8) >> 6, int(mode, 8) | int(mode, 8) >> 3
+    granted = {owner: of_owner, "root": READ | of_owner | of_others}.get(account, of_others)
+    return granted & bits == bits
+
+
 class Artifact(NamedTuple):
     """A file or directory of the image and the ways to get it."""
 
@@ -131,17 +145,6 @@ class Artifact(NamedTuple):
     smoke: tuple[str, ...]
     uninspected: tuple[str, ...]
     path: Path
-
-    def permits(self, account: str, bits: int) -> bool:
-        """Whether its mode may let an account do what the ``bits`` say, of 4 to read and 1 to execute.
-
-        It may where the group has the right, since who is in a group is known in the image only. Root reads everything,
-        and executes what anybody may.
-        """
-        mode = int(self.mode or "0777", 8)
-        owner, others = mode >> 6, mode | mode >> 3
-        granted = {self.owner: owner, "root": 0o4 | owner | others}.get(account, others)
-        return granted & bits == bits
 
 
 class Ready(NamedTuple):

@@ -67,6 +67,9 @@ FINE = {
     "a program that everybody may execute": run("web", "mode: '0711'"),
     "a program that its owner may execute": run("web", "mode: '0700', owner: web"),
     "a program that only root may execute, who runs it": run("root", "mode: '0700'"),
+    "a script of its own that may be executed": service("files: {/opt/run: {source: run, mode: '0755'}}").replace(
+        "/usr/local/bin/web", "/opt/run"
+    ),
     "a program of another account that root runs": run("root", "mode: '0700', owner: nobody"),
     "a program that a group may execute, whose members nobody knows": run("web", "mode: '0710', owner: nobody"),
     "routes below each other": routed("/: {static: /srv/www}, /api/: {service: web}, /api/x: {service: web}"),
@@ -100,6 +103,14 @@ FINE = {
 
 WRONG = {
     "a program that only root may execute, and another runs": (run("web", "mode: '0700'"), ["E075"]),
+    "a script of its own that nobody may execute": (
+        service("files: {/opt/run: {source: run}}").replace("/usr/local/bin/web", "/opt/run"),
+        ["E075"],
+    ),
+    "a text in its run directory that nobody may execute": (
+        service("files: {run.sh: {content: text}}").replace("/usr/local/bin/web", "'${self.run}/run.sh'"),
+        ["E075"],
+    ),
     "a program that another may execute": (run("web", "mode: '0700', owner: nobody"), ["E075"]),
     "a program that only its owner may not execute": (run("web", "mode: '0077', owner: web"), ["E075"]),
     "a program that nobody may execute": (run("root", "mode: '0644'"), ["E075"]),

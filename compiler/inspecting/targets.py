@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from compiler.errors import HostError
 from compiler.inspecting import facts
 from compiler.inspecting.rules import Expected
+from compiler.model import READ, permits
 from compiler.values import plain
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from compiler.errors import Mark
     from compiler.model import App, Artifact
 
-READ = 0o4
 ELF, SCRIPT = b"\x7fELF", b"#!"
 
 FOLDERS = ("bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin")
@@ -93,8 +93,8 @@ def installed(app: App, directory: str) -> Iterator[tuple[str, str]]:
 
 def _barred(app: App, artifact: Artifact, place: str) -> tuple[str, ...]:
     """Whose services run the program at a path of the image, and may not read it."""
-    running = [service for service in app.services if service.command and plain(service.command[0]) == place]
-    return tuple(service.user for service in running if not artifact.permits(service.user, READ))
+    users = [service.user for service in app.services if service.command and plain(service.command[0]) == place]
+    return tuple(user for user in users if artifact.mode and not permits(artifact.mode, artifact.owner, user, READ))
 
 
 def runs(place: str, commands: set[str]) -> bool:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from compiler.caches import CACHES
+from compiler.model import EXECUTE, permits
 from compiler.rules.context import SYSTEM, parents
 from compiler.values import plain
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 STAGES = ("scratch", "context")
 """Names that no stage may have: https://docs.docker.com/reference/build-checks/reserved-stage-name/"""
-EXECUTE = 0o1
 _ANY = "*"
 """In place of the name of an architecture: whichever."""
 
@@ -181,7 +181,7 @@ def _executed(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
     for service in ctx.app.services:
         program = plain(service.command[0]) or "" if service.command else ""
         inside = program == artifact.install or program.startswith(f"{artifact.install}/")
-        if inside and not artifact.permits(service.user, EXECUTE):
+        if inside and artifact.mode and not permits(artifact.mode, artifact.owner, service.user, EXECUTE):
             message = f'"{service.name}" runs it as {service.user}, whom mode {artifact.mode} does not let execute it'
             hint = "write mode: '0755'" + ("" if service.user == artifact.owner else f", or owner: {service.user}")
             yield ctx.at("E075", (*artifact.path, "mode"), message, hint, (service.path, "the service"))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from compiler.model import EXECUTE, permits
 from compiler.nearest import nearest
 from compiler.rules.context import SYSTEM, listed
-from compiler.values import Secret
+from compiler.values import Secret, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -110,6 +111,12 @@ def _file(ctx: Context, service: Service, file: File) -> Iterator[Problem]:
         "E055", file.path, f'the file "{file.path[-1]}"', ("content", "template", "source"), needed=True
     )
     inside = file.target.startswith(f"{service.run}/")
+    owner = "root" if file.source else service.user
+    for other in ctx.app.services:
+        runs = other.command and plain(other.command[0]) == file.target
+        if runs and not permits(file.mode, owner, other.user, EXECUTE):
+            message = f'"{other.name}" runs this file as {other.user}, whom mode {file.mode} does not let execute it'
+            yield ctx.key("E075", file.path, message, "add mode: '0755'", (other.path, "the service"))
     if file.source and inside:
         message = "a file that is copied into the image needs an absolute path outside of /run"
         yield ctx.key("E055", file.path, message, "write /etc/... as its name, or use template")
