@@ -88,7 +88,8 @@ needy() {
 
 # elf PATH: the ELF files in it, by how they begin.
 elf() {
-    find "$1" -type f -exec head -v -c 4 {} + | sed -n -e '/^==> .* <==$/ { h; d; }' \
+    # The last line of each lot ends before the next lot begins.
+    find "$1" -type f -exec sh -c 'head -v -c 4 "$@" && echo' sh {} + | sed -n -e '/^==> .* <==$/ { h; d; }' \
         -e "/^$(printf '\177')ELF\$/ { g; s/^==> \(.*\) <==\$/\1/p; }"
 }
 
@@ -140,13 +141,14 @@ whole() {
         problem B102 "$2" "its end is missing: its header speaks of $last bytes, and there are $size" "$again"
         return 1
     fi
-    # Object files are for linkers.
     case $type,$loaded in 2,0 | 3,0) why="nothing of it is to be loaded" ;; esac
     [ -z "$why" ] || { problem B103 "$2" "it is damaged: $why" "$again" && return 1; }
 }
 
 # program FILE SHOWN: an ELF file.
 program() {
+    # Objects are for linkers, and the memory of what crashed is for debuggers: nobody loads them.
+    header "$1" && case $type in 1 | 4) return ;; esac
     whole "$1" "$2" || return
     starts=
     case $type,$asked in
@@ -158,7 +160,13 @@ program() {
     linked=${asked##*/}
     case $linked in
         ld-musl*) linked=musl ;;
-        "") if tr '\000' '\n' <"$1" | grep -qxF libc.so.6; then linked=glibc; else linked=; fi ;;
+        "")
+            if tr '\000' '\n' <"$1" | grep -qxF libc.so.6; then
+                linked=glibc
+            elif tr '\000' '\n' <"$1" | grep -qx 'libc\.so\|libc\.musl-.*\.so\.1'; then
+                linked=musl
+            fi
+            ;;
         *) linked=glibc ;;
     esac
     if [ "$linked" = glibc ] && [ "$libc" != glibc ]; then
@@ -190,11 +198,14 @@ program() {
 
 # libraries FILE SHOWN: what its loader finds, and what it does not.
 libraries() {
+    # What loads a library may have found its neighbours already.
+    beside=
+    [ -n "$starts" ] || beside=${1%/*}
     # With --list, glibc's would end at the first one that is missing.
     case ${asked:-$usual} in
-        */ld-musl*) timeout 30 "${asked:-$usual}" --list "$1" ;;
+        */ld-musl*) timeout 30 env LD_LIBRARY_PATH="$beside" "${asked:-$usual}" --list "$1" ;;
         # Of a program it says as well which symbols it lacks, and which others do: they may be for what is never called.
-        *) timeout 30 env LD_TRACE_LOADED_OBJECTS=1 ${starts:+LD_WARN=1 LD_BIND_NOW=1} "${asked:-$usual}" "$1" ;;
+        *) timeout 30 env LD_LIBRARY_PATH="$beside" LD_TRACE_LOADED_OBJECTS=1 ${starts:+LD_WARN=1 LD_BIND_NOW=1} "${asked:-$usual}" "$1" ;;
     esac >/tmp/listed 2>&1
     status=$?
     [ "$status" -ne 0 ] || grep -q 'not found\|^undefined symbol: ' /tmp/listed || return
@@ -299,7 +310,7 @@ run() {
             case $machine,$type in
                 ,*) problem B101 "$2" "it is no executable, but $(data "$1")" "get it again, and look at what came" && return ;;
                 *,2 | *,3) ;;
-                *,*) [ "$machine" != "$own" ] || problem B101 "$2" "it is no executable, but an object file that was not linked" "install what the linker makes" ;;
+                *,*) problem B101 "$2" "it is no executable, but an object file that was not linked" "install what the linker makes" ;;
             esac
             ;;
     esac

@@ -18,6 +18,8 @@ from compiler.errors import HostError
 from compiler.inspecting import facts
 from tests import binaries
 from tests.binaries import GLIBC_LOADER, MUSL_LOADER, Patch
+from tests.compiled import result
+from tests.readers import shell, tools
 from tests.running import ROOT, appos
 
 if TYPE_CHECKING:
@@ -691,6 +693,23 @@ def test_a_spec_with_problems_is_reported_as_such(tmp_path: Path) -> None:
     run = appos("inspect", cwd=tmp_path)
     assert run.status == 2
     assert "error[E" in run.err
+
+
+# --- The build's script, which the engine runs in tests/verify/test_inspection.py
+
+
+@pytest.mark.parametrize("sh", shell.SHELLS)
+def test_every_elf_file_of_a_large_tree_is_found(sh: str, tmp_path: Path) -> None:
+    """Commands take so many names at once: these are more."""
+    names = {f"{number:0>200}" for number in range(3000)}
+    for name in names:
+        (tmp_path / name).write_bytes(b"\x7fELF and so on")
+        (tmp_path / f"no-{name}").write_bytes(b"text")
+    [text] = [file.content for file in result("appos").files if file.path == "inspect.sh"]
+    [found] = re.findall(r"^elf\(\) {.*?^}$", text, re.MULTILINE | re.DOTALL)
+    interpreter = [tools.program("busybox"), "sh"] if sh == "busybox" else [tools.program(sh)]
+    done = tools.call([*interpreter, "-c", f'{found}\nelf "$1"', sh, str(tmp_path)])
+    assert sorted(done.stdout.splitlines()) == sorted(str(tmp_path / name) for name in names)
 
 
 # --- The command

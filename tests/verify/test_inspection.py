@@ -126,6 +126,7 @@ def _tools(directory: Path, good: bytes, glibc: Path) -> None:
     write(directory / "bin" / "activate", b"export TOOLS=yes\n")
     write(directory / "bin" / "lib.dll", b"MZ\0\0")
     binaries.compiled(directory / "lib" / "addon.node", CALLER, "-shared", str(glibc))
+    binaries.compiled(directory / "lib" / "object.o", binaries.PROGRAM, "-c", target="aarch64-linux-musl")
 
 
 def test_on_alpine_every_kind_is_named_at_once_and_there_is_no_image(engine: Engine, tmp_path: Path, tag: str) -> None:
@@ -310,6 +311,9 @@ def test_on_debian_the_loader_is_asked_for_versions(engine: Engine, tmp_path: Pa
         binaries.library(
             tmp_path / "files" / name / "lib" / "libthing.so.1", function="thing" if name == "bundled" else "nothing"
         )
+        # The program has loaded what is beside this one already.
+        beside = tmp_path / "files" / name / "lib" / "libplugin.so.1"
+        binaries.compiled(beside, CALLER, "-shared", str(wanted))
     for number, argument in enumerate(binaries.ENV):
         write(tmp_path / "files" / f"env{number}", f"#!/usr/bin/env {argument}\n".encode())
     # What its loader says of it is in none of the usual words.
