@@ -198,14 +198,11 @@ program() {
 
 # libraries FILE SHOWN: what its loader finds, and what it does not.
 libraries() {
-    # What loads a library may have found its neighbours already.
-    beside=
-    [ -n "$starts" ] || beside=${1%/*}
     # With --list, glibc's would end at the first one that is missing.
     case ${asked:-$usual} in
-        */ld-musl*) timeout 30 env LD_LIBRARY_PATH="$beside" "${asked:-$usual}" --list "$1" ;;
+        */ld-musl*) timeout 30 "${asked:-$usual}" --list "$1" ;;
         # Of a program it says as well which symbols it lacks, and which others do: they may be for what is never called.
-        *) timeout 30 env LD_LIBRARY_PATH="$beside" LD_TRACE_LOADED_OBJECTS=1 ${starts:+LD_WARN=1 LD_BIND_NOW=1} "${asked:-$usual}" "$1" ;;
+        *) timeout 30 env LD_TRACE_LOADED_OBJECTS=1 ${starts:+LD_WARN=1 LD_BIND_NOW=1} "${asked:-$usual}" "$1" ;;
     esac >/tmp/listed 2>&1
     status=$?
     [ "$status" -ne 0 ] || grep -q 'not found\|^undefined symbol: ' /tmp/listed || return
@@ -227,7 +224,8 @@ libraries() {
     while read -r code message; do
         case $code in
             B103) problem B103 "$2" "it is damaged: $message" "$again" ;;
-            B114) problem B114 "$2" "its library $message" "$(package "${message%% *}")" ;;
+            # What loads a library may have loaded others that come along with it.
+            B114) { [ -z "$starts" ] && find "$place" -name "${message%% *}" | grep -q .; } || problem B114 "$2" "its library $message" "$(package "${message%% *}")" ;;
             B11[56]) problem "$code" "$2" "$message" "build it on an older system, or use a newer base" ;;
         esac
     done </tmp/problems

@@ -570,6 +570,19 @@ def test_libraries_that_come_along_are_found_where_the_program_says(tmp_path: Pa
     assert codes(appos("inspect", "dist", *DEBIAN, cwd=tmp_path)) == ["B114"]
 
 
+def test_what_a_library_needs_may_come_along_anywhere_for_its_program_loads_that(tmp_path: Path) -> None:
+    bundle(tmp_path)
+    library = binaries.library(tmp_path / "dist" / "lib" / "server" / "libzz.so.1")
+    code = "int thing(void); int other(void) { return thing(); }\n"
+    binaries.compiled(tmp_path / "dist" / "lib" / "libjava.so", code, "-shared", str(library))
+    program = binaries.compiled(tmp_path / "dist" / "bin" / "app", binaries.PROGRAM, "-static")
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == []
+    assert inspected(tmp_path / "dist", *DEBIAN) == []
+    # A program has nothing that loads it.
+    binaries.calling(program, library, GLIBC_LOADER)
+    assert codes(appos("inspect", *AMD64, cwd=tmp_path)) == ["B114"]
+
+
 def test_libraries_of_other_artifacts_are_found_where_they_are_installed(tmp_path: Path) -> None:
     library = binaries.library(tmp_path / "vendor" / "libzz.so.1")
     binaries.calling(tmp_path / "dist" / "bin" / "app", library, GLIBC_LOADER, "-Wl,-rpath,/opt/vendor")

@@ -68,6 +68,10 @@ class Tree(NamedTuple):
         path = f"{self.beside}/bin/{name}"
         return self.beside not in ("", "/") and os.path.isfile(path) and os.access(path, os.X_OK)
 
+    def carries(self, name: str) -> bool:
+        """Whether a library of that name comes along anywhere in the directory of the file that needs it."""
+        return self.beside not in ("", "/") and name in _names(self.beside)
+
     def find(self, folder: str, name: str, of: str) -> str | None:
         """Where a file of a directory is that the file ``of`` names; "" where it may be there unseen."""
         if folder.startswith(ORIGIN):
@@ -123,7 +127,8 @@ def library(tree: Tree, name: str, chain: tuple[Facts, ...], usual: Iterable[str
         found = fitting(path, chain[0]) if path else None
         if found:
             return found
-    return None
+    # What loads a library may have loaded others that come along with it.
+    return "" if chain[-1].kind == "library" and tree.carries(name) else None
 
 
 def searched(chain: tuple[Facts, ...]) -> Iterator[tuple[str, str]]:
@@ -138,9 +143,6 @@ def searched(chain: tuple[Facts, ...]) -> Iterator[tuple[str, str]]:
         if one is first or first.libc == "musl" or not (first.runpath or one.runpath):
             # Others are relative to wherever it is started.
             yield from ((folder, one.path) for folder in one.search if folder.startswith(("/", ORIGIN)))
-    if chain[-1].kind == "library":
-        # What loads it may have found its neighbours already.
-        yield ORIGIN, first.path
 
 
 def fitting(host: str, wanting: Facts) -> Facts | None:
@@ -150,6 +152,11 @@ def fitting(host: str, wanting: Facts) -> Facts | None:
     found = _read(host, os.path.getmtime(host))
     same = found.machine == wanting.machine and (not wanting.libc or found.libc in ("", "static", wanting.libc))
     return found if same and not found.damage and not found.truncated else None
+
+
+@lru_cache(maxsize=8)
+def _names(folder: str) -> frozenset[str]:
+    return frozenset(name for _, _, names in os.walk(folder) for name in names)
 
 
 @lru_cache(maxsize=512)

@@ -311,9 +311,9 @@ def test_on_debian_the_loader_is_asked_for_versions(engine: Engine, tmp_path: Pa
         binaries.library(
             tmp_path / "files" / name / "lib" / "libthing.so.1", function="thing" if name == "bundled" else "nothing"
         )
-        # The program has loaded what is beside this one already.
-        beside = tmp_path / "files" / name / "lib" / "libplugin.so.1"
-        binaries.compiled(beside, CALLER, "-shared", str(wanted))
+        # The program has loaded what this one needs by then.
+        plugin = tmp_path / "files" / name / "lib" / "plugins" / "plugin.so"
+        binaries.compiled(plugin, CALLER, "-shared", str(wanted))
     for number, argument in enumerate(binaries.ENV):
         write(tmp_path / "files" / f"env{number}", f"#!/usr/bin/env {argument}\n".encode())
     # What its loader says of it is in none of the usual words.
