@@ -94,7 +94,8 @@ def parse(text: str) -> View:
 
 def _process(pid: int, body: str) -> Process | None:
     stat = re.match(rf"{pid} \((.*)\) (\S) (\d+) (\d+) (.*)$", body, re.MULTILINE)
-    status = dict(re.findall(r"^(\w+):\s*(.*)$", body, re.MULTILINE))
+    # What has no groups has an empty line there.
+    status = dict(re.findall(r"^(\w+):[ \t]*(.*)$", body, re.MULTILINE))
     if stat is None or "Uid" not in status:
         # It has ended meanwhile.
         return None
