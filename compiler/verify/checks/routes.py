@@ -588,6 +588,7 @@ class Silent(NamedTuple):
 
     route: Route
     path: str
+    begun: float
     connection: Pending | WebSocket
 
     @property
@@ -620,9 +621,9 @@ def silence(trial: Trial) -> str:
 def _silent(gate: Gate) -> Iterator[Silent]:
     for route, path in _probes(gate.trial.app):
         asked = Request(path, headers={**gate.may(route), "X-Stub-Do": "silent"})
-        yield Silent(route, path, Pending(gate.address, asked))
+        yield Silent(route, path, time.monotonic(), Pending(gate.address, asked))
         if route.websocket:
-            yield Silent(route, path, WebSocket(gate.address, path, gate.may(route)))
+            yield Silent(route, path, time.monotonic(), WebSocket(gate.address, path, gate.may(route)))
 
 
 def _opened(stack: contextlib.ExitStack, one: Silent) -> Silent:
@@ -632,14 +633,14 @@ def _opened(stack: contextlib.ExitStack, one: Silent) -> Silent:
 
 def _outlived(gate: Gate, silent: Sequence[Silent]) -> list[Silent]:
     """Those that are alive in the end; FailedError as soon as one ends before its time, or lives beyond it."""
-    begun = time.monotonic()
     waiting = {one.connection.fileno(): one for one in silent}
-    times = [begun + (IDLE if one.lasts else one.route.timeout + SLACK) for one in silent]
+    times = [one.begun + (IDLE if one.lasts else one.route.timeout + SLACK) for one in silent]
     while waiting and (now := time.monotonic()) < max(times):
         for number in select.select(list(waiting), [], [], max(min(at for at in times if at > now) - now, 0))[0]:
-            _ended(gate, waiting.pop(number), time.monotonic() - begun)
+            one = waiting.pop(number)
+            _ended(gate, one, time.monotonic() - one.begun)
         for one in waiting.values():
-            if not one.lasts and time.monotonic() - begun > one.route.timeout + SLACK:
+            if not one.lasts and time.monotonic() - one.begun > one.route.timeout + SLACK:
                 expected = f"{one.name} that ends after {one.route.timeout} s"
                 raise gate.failed(one.route, expected, "it lived on", "timeout")
     return list(waiting.values())
