@@ -112,10 +112,9 @@ named() {
     esac
 }
 
-# whole FILE SHOWN: whether it is for this kernel and processor, and nothing of it is missing.
+# whole FILE SHOWN: whether it is for this kernel and processor, and nothing of it is missing. Its header has been read.
 whole() {
     size=$(stat -c %s "$1") loaded=0 why=
-    header "$1"
     case $machine in 2*) smallest=64 ;; *) smallest=52 ;; esac
     if [ "$size" -lt "$smallest" ]; then
         problem B102 "$2" "its end is missing: there are $size bytes, and its header alone takes $smallest" "$again"

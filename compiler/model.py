@@ -146,6 +146,10 @@ class Artifact(NamedTuple):
     uninspected: tuple[str, ...]
     path: Path
 
+    def holds(self, path: str) -> bool:
+        """Whether a path of the image is this artifact, or lies in it."""
+        return path == self.install or path.startswith(f"{self.install}/")
+
 
 class Ready(NamedTuple):
     """How to tell that a service can be used: a command for the service's own user, or nothing to ask."""
@@ -221,6 +225,13 @@ class Service(NamedTuple):
     def address(self) -> str:
         """Host and port at which the other services of the container reach this one."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def program(self) -> str:
+        """The path of what its command starts; empty where there is none, or it is known only then."""
+        from compiler.values import plain
+
+        return plain(self.command[0]) or "" if self.command else ""
 
     @property
     def sees(self) -> tuple[str, ...]:

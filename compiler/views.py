@@ -6,7 +6,6 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from compiler.outputs import BUILD_ONLY, OUTPUTS
-from compiler.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -133,8 +132,7 @@ def executed(app: App, artifact: Artifact) -> list[tuple[str, list[str]]]:
     if artifact.libc or basename(dirname(artifact.install)) in ("bin", "sbin"):
         paths[artifact.install] = set()
     for service in app.services:
-        path = plain(service.command[0]) or "" if service.command else ""
-        if path == artifact.install or path.startswith(f"{artifact.install}/"):
+        if artifact.holds(path := service.program):
             # What is unpacked later gets its mode and its owner then.
             paths.setdefault(path, set()).update({service.user} - {"root"} if not artifact.compress else ())
     return [(path, sorted(users)) for path, users in sorted(paths.items())]
@@ -145,10 +143,14 @@ def brings_glibc(packages: Iterable[str]) -> bool:
     return any(package.startswith(("gcompat", "libc6-compat")) for package in packages)
 
 
-def executing(app: App) -> list[str] | None:
-    """The accounts, but root's, that execute what artifacts bring; none where nothing is said to be executed."""
-    found = [accounts for artifact in app.inspected for _, accounts in executed(app, artifact)]
-    return sorted({account for accounts in found for account in accounts}) if found else None
+def executes(app: App) -> bool:
+    """Whether an artifact brings something of which the spec says that it is to be executed."""
+    return any(executed(app, artifact) for artifact in app.inspected)
+
+
+def lends(app: App) -> bool:
+    """Whether an account other than root executes what an artifact brings, where it can be asked at build."""
+    return any(accounts for artifact in app.inspected for _, accounts in executed(app, artifact))
 
 
 def labels(app: App) -> list[tuple[str, str]]:

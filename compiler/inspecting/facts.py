@@ -407,9 +407,8 @@ def _foreign(elf: ELFFile, numbers: Mapping[str, int]) -> int:
 
     The older table, DT_HASH, is of all symbols: https://refspecs.linuxfoundation.org/elf/gabi4+/ch5.dynamic.html#hash.
     """
-    place = _offset(elf, numbers, "DT_GNU_HASH")
-    older = _offset(elf, numbers, "DT_HASH") if place is None else None
-    return int(_words(elf, place or older or 0, "I", 2)[1]) if place or older else 0
+    place = _offset(elf, numbers, "DT_GNU_HASH") or _offset(elf, numbers, "DT_HASH")
+    return int(_words(elf, place, "I", 2)[1]) if place else 0
 
 
 def _words(elf: ELFFile, place: int, form: str, count: int) -> tuple[int, ...]:

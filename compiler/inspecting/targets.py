@@ -10,7 +10,6 @@ from compiler.errors import HostError
 from compiler.inspecting import facts
 from compiler.inspecting.rules import Expected
 from compiler.model import READ, permits
-from compiler.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterator
@@ -53,7 +52,7 @@ def named(paths: tuple[str, ...]) -> Iterator[Target]:
 
 def ready_made(app: App, directory: str) -> Iterator[Target]:
     """What the spec takes ready-made from the tree, as far as it is there; and programs of services that should be."""
-    commands = {plain(service.command[0]) or "" for service in app.services if service.command}
+    commands = {service.program for service in app.services}
     for artifact in app.artifacts:
         path = os.path.join(directory, artifact.prebuilt)
         if not artifact.prebuilt or not os.path.exists(path):
@@ -93,7 +92,7 @@ def installed(app: App, directory: str) -> Iterator[tuple[str, str]]:
 
 def _barred(app: App, artifact: Artifact, place: str) -> tuple[str, ...]:
     """Whose services run the program at a path of the image, and may not read it."""
-    users = [service.user for service in app.services if service.command and plain(service.command[0]) == place]
+    users = [service.user for service in app.services if service.program == place]
     return tuple(user for user in users if artifact.mode and not permits(artifact.mode, artifact.owner, user, READ))
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from compiler.caches import CACHES
 from compiler.model import EXECUTE, permits
 from compiler.rules.context import SYSTEM, parents
-from compiler.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -179,9 +178,8 @@ def _linked(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
 def _executed(ctx: Context, artifact: Artifact) -> Iterator[Problem]:
     """Whoever runs it may execute it."""
     for service in ctx.app.services:
-        program = plain(service.command[0]) or "" if service.command else ""
-        inside = program == artifact.install or program.startswith(f"{artifact.install}/")
-        if inside and artifact.mode and not permits(artifact.mode, artifact.owner, service.user, EXECUTE):
+        runs = artifact.holds(service.program)
+        if runs and artifact.mode and not permits(artifact.mode, artifact.owner, service.user, EXECUTE):
             message = f'"{service.name}" runs it as {service.user}, whom mode {artifact.mode} does not let execute it'
             hint = "write mode: '0755'" + ("" if service.user == artifact.owner else f", or owner: {service.user}")
             yield ctx.at("E075", (*artifact.path, "mode"), message, hint, (service.path, "the service"))

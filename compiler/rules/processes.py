@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from compiler.model import EXECUTE, permits
 from compiler.nearest import nearest
 from compiler.rules.context import SYSTEM, listed
-from compiler.values import Secret, plain
+from compiler.values import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -113,7 +113,7 @@ def _file(ctx: Context, service: Service, file: File) -> Iterator[Problem]:
     inside = file.target.startswith(f"{service.run}/")
     owner = "root" if file.source else service.user
     for other in ctx.app.services:
-        runs = other.command and plain(other.command[0]) == file.target
+        runs = other.program == file.target
         if runs and not permits(file.mode, owner, other.user, EXECUTE):
             message = f'"{other.name}" runs this file as {other.user}, whom mode {file.mode} does not let execute it'
             yield ctx.key("E075", file.path, message, "add mode: '0755'", (other.path, "the service"))
