@@ -19,7 +19,7 @@ from compiler.inspecting import facts
 from tests import binaries
 from tests.binaries import GLIBC_LOADER, MUSL_LOADER, Patch
 from tests.compiled import result
-from tests.readers import shell, tools
+from tests.readers import shell
 from tests.running import ROOT, appos
 
 if TYPE_CHECKING:
@@ -720,8 +720,7 @@ def test_every_elf_file_of_a_large_tree_is_found(sh: str, tmp_path: Path) -> Non
         (tmp_path / f"no-{name}").write_bytes(b"text")
     [text] = [file.content for file in result("appos").files if file.path == "inspect.sh"]
     [found] = re.findall(r"^elf\(\) {.*?^}$", text, re.MULTILINE | re.DOTALL)
-    interpreter = [tools.program("busybox"), "sh"] if sh == "busybox" else [tools.program(sh)]
-    done = tools.call([*interpreter, "-c", f'{found}\nelf "$1"', sh, str(tmp_path)])
+    done = shell.run(sh, f'{found}\nelf "$1"', str(tmp_path))
     assert sorted(done.stdout.splitlines()) == sorted(str(tmp_path / name) for name in names)
 
 

@@ -376,11 +376,10 @@ class Box:
     def run(self, sh: str, script: str, *arguments: str, environment: Mapping[str, str]) -> Started:
         """Runs a script until the program that it becomes has ended."""
         grow(self.root, {"script": self.moved(script)})
-        command = [tools.program("busybox"), "sh"] if sh == "busybox" else [tools.program(sh)]
         # Not through pipes: what waits for readiness holds them open until this process is reaped.
         with open(f"{self.root}/log", "wb") as log:
             status = subprocess.run(
-                [*command, os.path.join(self.root, "script"), *arguments],
+                [*shell.interpreter(sh), os.path.join(self.root, "script"), *arguments],
                 env={**environment, "PATH": f"{self.root}/bin:/usr/bin:/bin"},
                 cwd=self.root,
                 stdin=subprocess.DEVNULL,

@@ -169,10 +169,9 @@ def listen(sh: str, directory: Path, told: str) -> subprocess.CompletedProcess[s
     script = next(file.content for file in result("appos").files if file.path == "listener.sh")
     (directory / "listener.sh").write_text(script.replace("/run/appos/services", str(directory / "services")))
     (directory / "events").write_text(told)
-    interpreter = [tools.program("busybox"), "sh"] if sh == "busybox" else [tools.program(sh)]
     parent = 'trap "" PIPE; trap "echo asked to end >&2" TERM; PATH=".:$PATH" "$@" <events; :'
     return tools.call(
-        ["/bin/sh", "-c", parent, "parent", *interpreter, str(directory / "listener.sh")], cwd=str(directory)
+        ["/bin/sh", "-c", parent, "parent", *shell.interpreter(sh), str(directory / "listener.sh")], cwd=str(directory)
     )
 
 

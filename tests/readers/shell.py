@@ -18,14 +18,14 @@ SHELLS = ("dash", "busybox")
 def check(path: str) -> None:
     """Raises RejectedError unless every shell can parse the script."""
     for shell in SHELLS:
-        tools.output(tools.call([*_shell(shell), "-n", os.path.abspath(path)]))
+        tools.output(tools.call([*interpreter(shell), "-n", os.path.abspath(path)]))
 
 
 def run(
     shell: str, script: str, *arguments: str, env: Mapping[str, str] | None = None, cwd: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs the text of a script under one of SHELLS, whatever its exit status."""
-    return tools.call([*_shell(shell), "-c", script, "script", *arguments], env=env, cwd=cwd)
+    return tools.call([*interpreter(shell), "-c", script, "script", *arguments], env=env, cwd=cwd)
 
 
 def shellcheck(*paths: str) -> list[tools.Finding]:
@@ -42,6 +42,7 @@ def shellcheck(*paths: str) -> list[tools.Finding]:
     ]
 
 
-def _shell(name: str) -> Sequence[str]:
+def interpreter(name: str) -> Sequence[str]:
+    """The words that start one of the shells."""
     path = tools.program(name)
     return [path, "sh"] if name == "busybox" else [path]
